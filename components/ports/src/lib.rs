@@ -1,0 +1,429 @@
+//! What a step can reach, as Rust traits.
+//!
+//! The contract itself is `wit/`; this crate mirrors it without its bindings, so that the logic of a step compiles natively and
+//! is tested against [`memory`](crate) implementations, while in a component the same logic runs on the real imports (crate
+//! `steprun-guest`). Each item stands for the WIT item of the same name, where its documentation is.
+
+mod describe;
+mod error;
+
+pub use describe::{Arity, Command, Description, FileAccess, Parameter, Placement, RegistryAccess, ValueKind};
+pub use error::{Denial, Error, Failure, FailureKind, Position};
+
+/// `algorithm:hex`.
+pub type Digest = String;
+
+/// Result of a call to the host.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Seconds and nanoseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Timestamp {
+    /// Whole seconds.
+    pub seconds: i64,
+    /// 0 to 999,999,999.
+    pub nanoseconds: u32,
+}
+
+/// An OCI descriptor without its optional properties.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Media type.
+    pub media_type: String,
+    /// Digest of the blob.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum FileKind {
+    Regular,
+    Directory,
+    Symlink,
+    Fifo,
+    Socket,
+    CharacterDevice,
+    BlockDevice,
+}
+
+/// What is known of a file without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: FileKind,
+    /// 0 to 0o7777.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Bytes of a regular file.
+    pub size: u64,
+    /// Modification time.
+    pub modified: Timestamp,
+    /// Where a symlink points.
+    pub target: Option<String>,
+    /// Equal for hard links of one file.
+    pub link_group: Option<u64>,
+}
+
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// One path component.
+    pub name: String,
+    /// Its metadata; symlinks not followed.
+    pub stat: Stat,
+}
+
+/// A read-only tree: a granted directory or a snapshot.
+#[allow(async_fn_in_trait)]
+pub trait Tree {
+    /// Metadata of a path. Fails with [`Error::NotFound`].
+    async fn stat(&self, path: &str, follow: bool) -> Result<Stat>;
+    /// The entries of a directory, sorted by name. Symlinks are resolved.
+    async fn list(&self, path: &str) -> Result<Vec<Entry>>;
+    /// A small file.
+    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>>;
+    /// The path with symlinks resolved, without leading `/`. A directory fails with [`Error::NotFound`] on what does not exist;
+    /// a snapshot keeps the components from the first missing one on.
+    async fn real_path(&self, path: &str) -> Result<String>;
+}
+
+/// A granted directory.
+pub trait Directory: Tree + Clone {
+    /// As typed.
+    fn name(&self) -> String;
+}
+
+/// A manifest's bytes and descriptor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Media type, digest and size.
+    pub descriptor: Descriptor,
+    /// The bytes.
+    pub content: Vec<u8>,
+}
+
+/// How a blob came to a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum PushOutcome {
+    Existing,
+    Mounted,
+    Uploaded,
+}
+
+/// A blob in the store or a registry.
+#[allow(async_fn_in_trait)]
+pub trait Blob: Clone {
+    /// Media type, digest and size.
+    fn descriptor(&self) -> Descriptor;
+    /// The content, verified.
+    async fn read(&self, limit: u64) -> Result<Vec<u8>>;
+}
+
+/// A granted repository.
+#[allow(async_fn_in_trait)]
+pub trait Repository: Clone {
+    /// The host's blob handle.
+    type Blob: Blob;
+    /// `registry/repository`.
+    fn name(&self) -> String;
+    /// `registry`.
+    fn registry(&self) -> String;
+    /// What a tag or digest refers to.
+    async fn head(&self, reference: &str) -> Result<Option<Descriptor>>;
+    /// A manifest by tag or digest.
+    async fn manifest(&self, reference: &str) -> Result<Manifest>;
+    /// Puts a manifest; gives its digest.
+    async fn put_manifest(&self, reference: &str, media_type: &str, content: &[u8]) -> Result<Digest>;
+    /// Deletes a manifest or tag.
+    async fn delete_manifest(&self, reference: &str) -> Result<()>;
+    /// A blob of this repository, not yet transferred.
+    fn blob(&self, descriptor: &Descriptor) -> Self::Blob;
+    /// Makes a blob available here.
+    async fn push(&self, blob: &Self::Blob) -> Result<PushOutcome>;
+    /// Fails unless pushing is possible.
+    async fn check_push(&self) -> Result<()>;
+    /// All tags.
+    async fn tags(&self) -> Result<Vec<String>>;
+}
+
+/// A layer: its blob and the digest of its uncompressed tar.
+#[derive(Debug, Clone)]
+pub struct Layer<B> {
+    /// The layer as stored.
+    pub blob: B,
+    /// Digest of the tar.
+    pub diff_id: Digest,
+}
+
+/// Where the content of a file comes from: an index into the sources of the call and a path there, taken literally.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Index into the sources.
+    pub source: u32,
+    /// Path in that source.
+    pub path: String,
+}
+
+/// What an entry puts at its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Content and extended attributes of a source's file.
+    File(SourceFile),
+    /// These bytes.
+    Inline(Vec<u8>),
+    /// A directory; one that is there keeps its entries.
+    Directory,
+    /// A symlink to this target.
+    Symlink(String),
+    /// Another name of the file at this path.
+    HardLink(String),
+    /// A fifo.
+    Fifo,
+    /// A device node.
+    Device {
+        /// Block, else character.
+        block: bool,
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// What is there goes away.
+    Removed,
+}
+
+/// One change of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeEntry {
+    /// Where, literally.
+    pub path: String,
+    /// What.
+    pub change: Change,
+    /// 0 to 0o7777.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Modification time.
+    pub modified: Timestamp,
+}
+
+/// A source of content for [`Snapshot::extend`].
+#[derive(Debug, Clone)]
+pub enum Source<D, S> {
+    /// A granted directory.
+    Directory(D),
+    /// A snapshot.
+    Snapshot(S),
+}
+
+/// A file system as a value.
+#[allow(async_fn_in_trait)]
+pub trait Snapshot: Tree + Clone {
+    /// The host's directory handle.
+    type Directory: Directory;
+    /// The host's blob handle.
+    type Blob: Blob;
+    /// The host's output file handle.
+    type OutputFile: OutputFile;
+    /// This file system with changes.
+    async fn extend(&self, sources: &[Source<Self::Directory, Self>], entries: Vec<ChangeEntry>) -> Result<Self>;
+    /// The last `extend` as a layer, gzip or plain; none if it changed nothing.
+    async fn pack(&self, gzip: bool) -> Result<Option<Layer<Self::Blob>>>;
+    /// The whole file system as a tar archive.
+    async fn export(&self, to: &Self::OutputFile) -> Result<()>;
+}
+
+/// An image for a file or directory.
+#[derive(Debug, Clone)]
+pub struct OutputImage {
+    /// Media type of the manifest.
+    pub media_type: String,
+    /// Bytes of the manifest or index.
+    pub manifest: Vec<u8>,
+    /// `registry/repository:tag`.
+    pub names: Vec<String>,
+}
+
+/// Form of an image in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ArchiveFormat {
+    Docker,
+    Oci,
+}
+
+/// A file that an argument named for reading.
+#[allow(async_fn_in_trait)]
+pub trait InputFile: Clone {
+    /// As typed.
+    fn name(&self) -> String;
+    /// Whether it is standard input.
+    fn is_standard_input(&self) -> bool;
+    /// The whole file.
+    async fn read(&self, limit: u64) -> Result<Vec<u8>>;
+    /// The file with `.dockerignore` appended to its name.
+    async fn read_ignore_file(&self, limit: u64) -> Result<Vec<u8>>;
+}
+
+/// A file that an argument named for writing.
+#[allow(async_fn_in_trait)]
+pub trait OutputFile: Clone {
+    /// The host's blob handle.
+    type Blob: Blob;
+    /// As typed.
+    fn name(&self) -> String;
+    /// Writes the file whole.
+    async fn write(&self, content: &[u8]) -> Result<()>;
+    /// Writes an image with its blobs.
+    async fn write_image(&self, format: ArchiveFormat, image: OutputImage, blobs: &[Self::Blob]) -> Result<()>;
+}
+
+/// A directory that an argument named to be filled.
+#[allow(async_fn_in_trait)]
+pub trait OutputDirectory: Clone {
+    /// The host's blob handle.
+    type Blob: Blob;
+    /// As typed.
+    fn name(&self) -> String;
+    /// Adds an image to the OCI layout in the directory.
+    async fn write_layout(&self, image: OutputImage, blobs: &[Self::Blob]) -> Result<()>;
+}
+
+/// An image that an argument named.
+#[derive(Debug, Clone)]
+pub struct ImageArgument<R> {
+    /// The grant.
+    pub repository: R,
+    /// As typed.
+    pub typed: String,
+    /// Given, or `latest` where neither tag nor digest was.
+    pub tag: Option<String>,
+    /// Given.
+    pub digest: Option<Digest>,
+}
+
+impl<R> ImageArgument<R> {
+    /// The digest where there is one, else the tag: what to ask a registry for.
+    pub fn reference(&self) -> &str {
+        self.digest.as_deref().or(self.tag.as_deref()).unwrap_or("latest")
+    }
+}
+
+/// An image that the step's input named.
+#[derive(Debug, Clone)]
+pub struct ResolvedImage<R> {
+    /// Pull access.
+    pub repository: R,
+    /// Given, or `latest` where neither tag nor digest was.
+    pub tag: Option<String>,
+    /// Given.
+    pub digest: Option<Digest>,
+}
+
+impl<R> ResolvedImage<R> {
+    /// The digest where there is one, else the tag: what to ask a registry for.
+    pub fn reference(&self) -> &str {
+        self.digest.as_deref().or(self.tag.as_deref()).unwrap_or("latest")
+    }
+}
+
+/// How much a message matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Level {
+    Debug,
+    Info,
+    Warning,
+}
+
+/// A piece of work that people see. Dropping it without `finish` says that it was given up.
+pub trait Task {
+    /// Ends it well.
+    fn finish(self, note: &str);
+}
+
+/// All imports together. One value of it is handed down through a step's logic.
+#[allow(async_fn_in_trait)]
+pub trait Host: Clone {
+    /// See [`Directory`].
+    type Directory: Directory;
+    /// See [`Blob`].
+    type Blob: Blob;
+    /// See [`Repository`].
+    type Repository: Repository<Blob = Self::Blob>;
+    /// See [`Snapshot`].
+    type Snapshot: Snapshot<Directory = Self::Directory, Blob = Self::Blob, OutputFile = Self::OutputFile>;
+    /// See [`InputFile`].
+    type InputFile: InputFile;
+    /// See [`OutputFile`].
+    type OutputFile: OutputFile<Blob = Self::Blob>;
+    /// See [`OutputDirectory`].
+    type OutputDirectory: OutputDirectory<Blob = Self::Blob>;
+    /// See [`Task`].
+    type Task: Task;
+
+    // inputs
+    /// Name of the command; empty for a step with a single one.
+    fn command(&self) -> String;
+    /// Whether a flag was given.
+    fn flag(&self, name: &str) -> bool;
+    /// Values of a text or choice.
+    fn texts(&self, name: &str) -> Vec<String>;
+    /// Values of an integer.
+    fn integers(&self, name: &str) -> Vec<i64>;
+    /// Values of a pair.
+    fn pairs(&self, name: &str) -> Vec<(String, Option<String>)>;
+    /// Granted directories.
+    fn context_directories(&self, name: &str) -> Vec<Self::Directory>;
+    /// Granted images.
+    fn images(&self, name: &str) -> Vec<ImageArgument<Self::Repository>>;
+    /// Granted repositories.
+    fn repositories(&self, name: &str) -> Vec<Self::Repository>;
+    /// Files to read.
+    fn input_files(&self, name: &str) -> Vec<Self::InputFile>;
+    /// Files to write.
+    fn output_files(&self, name: &str) -> Vec<Self::OutputFile>;
+    /// Directories to fill.
+    fn output_directories(&self, name: &str) -> Vec<Self::OutputDirectory>;
+    /// `os/architecture[/variant]` of the host.
+    fn host_platform(&self) -> String;
+
+    // registry, store, snapshots
+    /// Resolves an image name to a repository with pull access.
+    async fn resolve(&self, name: &str) -> Result<ResolvedImage<Self::Repository>>;
+    /// Makes a blob of bytes.
+    async fn put(&self, media_type: &str, content: &[u8]) -> Result<Self::Blob>;
+    /// The empty file system.
+    fn scratch(&self) -> Self::Snapshot;
+    /// The file system of layers.
+    async fn from_layers(&self, layers: &[Layer<Self::Blob>]) -> Result<Self::Snapshot>;
+    /// The content of a tar archive in a source, or none if the file is no archive.
+    async fn from_archive(
+        &self,
+        source: &Source<Self::Directory, Self::Snapshot>,
+        path: &str,
+    ) -> Result<Option<Self::Snapshot>>;
+    /// A tar archive of the caller as a layer.
+    async fn import_layer(&self, file: &Self::InputFile) -> Result<Layer<Self::Blob>>;
+
+    // outputs, progress
+    /// Writes result bytes to standard output.
+    async fn print(&self, content: &[u8]) -> Result<()>;
+    /// Sets a named result.
+    fn set(&self, name: &str, value: &str);
+    /// Starts a piece of work that people see.
+    fn task(&self, label: &str) -> Self::Task;
+    /// Says something.
+    fn log(&self, level: Level, message: &str);
+    /// Says something about a place in a source file.
+    fn log_at(&self, level: Level, position: &Position, message: &str);
+}
