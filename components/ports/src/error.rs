@@ -33,7 +33,11 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(d) => write!(f, "{} of `{}` is denied: {}", d.capability, d.subject, d.reason),
+            Self::Denied(d) => write!(
+                f,
+                "{} of `{}` is denied: {}",
+                d.capability, d.subject, d.reason
+            ),
             Self::NotFound(m)
             | Self::Unauthorized(m)
             | Self::Unavailable(m)
@@ -90,7 +94,15 @@ pub struct Failure {
 impl Failure {
     /// A failure of a kind with a message.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), position: None, excerpt: None, causes: Vec::new(), hint: None, exit_status: None }
+        Self {
+            kind,
+            message: message.into(),
+            position: None,
+            excerpt: None,
+            causes: Vec::new(),
+            hint: None,
+            exit_status: None,
+        }
     }
 
     /// A failure of the step's input.
@@ -139,14 +151,19 @@ impl From<Error> for Failure {
             Error::Denied(denial) => denial.remedy.clone(),
             _ => None,
         };
-        Self { hint, ..Self::new(kind, error.to_string()) }
+        Self {
+            hint,
+            ..Self::new(kind, error.to_string())
+        }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        self.causes.iter().try_for_each(|cause| write!(f, ": {cause}"))
+        self.causes
+            .iter()
+            .try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 

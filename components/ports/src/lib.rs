@@ -1,13 +1,19 @@
 //! What a step can reach, as Rust traits.
 //!
 //! The contract itself is `wit/`; this crate mirrors it without its bindings, so that the logic of a step compiles natively and
-//! is tested against [`memory`](crate) implementations, while in a component the same logic runs on the real imports (crate
+//! is tested against an implementation in memory (module `memory`, feature `memory`), while in a component the same logic runs on the real imports (crate
 //! `steprun-guest`). Each item stands for the WIT item of the same name, where its documentation is.
 
+mod concurrent;
 mod describe;
 mod error;
+#[cfg(feature = "memory")]
+pub mod memory;
 
-pub use describe::{Arity, Command, Description, FileAccess, Parameter, Placement, RegistryAccess, ValueKind};
+pub use concurrent::concurrently;
+pub use describe::{
+    Arity, Command, Description, FileAccess, Parameter, Placement, RegistryAccess, ValueKind,
+};
 pub use error::{Denial, Error, Failure, FailureKind, Position};
 
 /// `algorithm:hex`.
@@ -140,7 +146,12 @@ pub trait Repository: Clone {
     /// A manifest by tag or digest.
     async fn manifest(&self, reference: &str) -> Result<Manifest>;
     /// Puts a manifest; gives its digest.
-    async fn put_manifest(&self, reference: &str, media_type: &str, content: &[u8]) -> Result<Digest>;
+    async fn put_manifest(
+        &self,
+        reference: &str,
+        media_type: &str,
+        content: &[u8],
+    ) -> Result<Digest>;
     /// Deletes a manifest or tag.
     async fn delete_manifest(&self, reference: &str) -> Result<()>;
     /// A blob of this repository, not yet transferred.
@@ -235,7 +246,11 @@ pub trait Snapshot: Tree + Clone {
     /// The host's output file handle.
     type OutputFile: OutputFile;
     /// This file system with changes.
-    async fn extend(&self, sources: &[Source<Self::Directory, Self>], entries: Vec<ChangeEntry>) -> Result<Self>;
+    async fn extend(
+        &self,
+        sources: &[Source<Self::Directory, Self>],
+        entries: Vec<ChangeEntry>,
+    ) -> Result<Self>;
     /// The last `extend` as a layer, gzip or plain; none if it changed nothing.
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<Self::Blob>>>;
     /// The whole file system as a tar archive.
@@ -284,7 +299,12 @@ pub trait OutputFile: Clone {
     /// Writes the file whole.
     async fn write(&self, content: &[u8]) -> Result<()>;
     /// Writes an image with its blobs.
-    async fn write_image(&self, format: ArchiveFormat, image: OutputImage, blobs: &[Self::Blob]) -> Result<()>;
+    async fn write_image(
+        &self,
+        format: ArchiveFormat,
+        image: OutputImage,
+        blobs: &[Self::Blob],
+    ) -> Result<()>;
 }
 
 /// A directory that an argument named to be filled.
@@ -314,7 +334,10 @@ pub struct ImageArgument<R> {
 impl<R> ImageArgument<R> {
     /// The digest where there is one, else the tag: what to ask a registry for.
     pub fn reference(&self) -> &str {
-        self.digest.as_deref().or(self.tag.as_deref()).unwrap_or("latest")
+        self.digest
+            .as_deref()
+            .or(self.tag.as_deref())
+            .unwrap_or("latest")
     }
 }
 
@@ -332,7 +355,10 @@ pub struct ResolvedImage<R> {
 impl<R> ResolvedImage<R> {
     /// The digest where there is one, else the tag: what to ask a registry for.
     pub fn reference(&self) -> &str {
-        self.digest.as_deref().or(self.tag.as_deref()).unwrap_or("latest")
+        self.digest
+            .as_deref()
+            .or(self.tag.as_deref())
+            .unwrap_or("latest")
     }
 }
 
@@ -352,7 +378,8 @@ pub trait Task {
 }
 
 /// All imports together. One value of it is handed down through a step's logic.
-#[allow(async_fn_in_trait)]
+// The methods are named as the functions of the WIT interfaces: `from-layers` makes a snapshot, not a host.
+#[allow(async_fn_in_trait, clippy::wrong_self_convention)]
 pub trait Host: Clone {
     /// See [`Directory`].
     type Directory: Directory;

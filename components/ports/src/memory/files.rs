@@ -1,0 +1,231 @@
+//! Files and directories that arguments name.
+
+use std::rc::Rc;
+
+use super::registry::{MemoryBlob, referenced};
+use super::tree::{FileTree, Missing, within};
+use super::{MemoryHost, digest};
+use crate::{
+    ArchiveFormat, Blob, Descriptor, Directory, Entry, Error, InputFile, OutputDirectory,
+    OutputFile, OutputImage, Result, Stat, Tree,
+};
+
+/// A granted directory.
+#[derive(Clone)]
+pub struct MemoryDirectory {
+    name: String,
+    pub(super) tree: Rc<FileTree>,
+}
+
+impl MemoryDirectory {
+    pub(super) fn new(name: &str, tree: FileTree) -> Self {
+        Self {
+            name: name.into(),
+            tree: Rc::new(tree),
+        }
+    }
+}
+
+impl Tree for MemoryDirectory {
+    async fn stat(&self, path: &str, follow: bool) -> Result<Stat> {
+        self.tree.stat(path, follow)
+    }
+
+    async fn list(&self, path: &str) -> Result<Vec<Entry>> {
+        self.tree.list(path)
+    }
+
+    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
+        self.tree.read(path, limit)
+    }
+
+    async fn real_path(&self, path: &str) -> Result<String> {
+        self.tree.resolve(path, true, Missing::Fail)
+    }
+}
+
+impl Directory for MemoryDirectory {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+/// A file to read: one of [`MemoryHost::with_file`].
+#[derive(Clone)]
+pub struct MemoryInputFile {
+    host: MemoryHost,
+    path: String,
+}
+
+impl MemoryInputFile {
+    pub(super) fn new(host: MemoryHost, path: String) -> Self {
+        Self { host, path }
+    }
+
+    fn read_path(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
+        let state = self.host.state();
+        let content = state
+            .files
+            .get(path)
+            .ok_or_else(|| Error::NotFound(format!("file `{path}` does not exist")))?;
+        within(path, content, limit)
+    }
+}
+
+impl InputFile for MemoryInputFile {
+    fn name(&self) -> String {
+        self.path.clone()
+    }
+
+    fn is_standard_input(&self) -> bool {
+        self.path == "-"
+    }
+
+    async fn read(&self, limit: u64) -> Result<Vec<u8>> {
+        self.read_path(&self.path, limit)
+    }
+
+    async fn read_ignore_file(&self, limit: u64) -> Result<Vec<u8>> {
+        self.read_path(&format!("{}.dockerignore", self.path), limit)
+    }
+}
+
+/// What was written to a file or directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// An image with its blobs.
+    Image {
+        /// Form of the file.
+        format: ArchiveFormat,
+        /// Media type of the manifest.
+        media_type: String,
+        /// The manifest or index.
+        manifest: Vec<u8>,
+        /// `registry/repository:tag`.
+        names: Vec<String>,
+        /// In the order given.
+        blobs: Vec<Descriptor>,
+    },
+    /// Images of an OCI layout: media type, manifest and names of each.
+    Layout(Vec<(String, Vec<u8>, Vec<String>)>),
+    /// A whole file system.
+    FileSystem(FileTree),
+}
+
+/// A file to write. Look at it with [`MemoryHost::written`].
+#[derive(Clone)]
+pub struct MemoryOutputFile {
+    host: MemoryHost,
+    path: String,
+}
+
+impl MemoryOutputFile {
+    pub(super) fn new(host: MemoryHost, path: String) -> Self {
+        Self { host, path }
+    }
+
+    pub(super) fn set(&self, written: Written) {
+        self.host
+            .state_mut()
+            .written
+            .insert(self.path.clone(), written);
+    }
+}
+
+impl OutputFile for MemoryOutputFile {
+    type Blob = MemoryBlob;
+
+    fn name(&self) -> String {
+        self.path.clone()
+    }
+
+    async fn write(&self, content: &[u8]) -> Result<()> {
+        if self.path == "-" {
+            self.host.state_mut().stdout.extend_from_slice(content);
+        } else {
+            self.set(Written::Bytes(content.to_vec()));
+        }
+        Ok(())
+    }
+
+    async fn write_image(
+        &self,
+        format: ArchiveFormat,
+        image: OutputImage,
+        blobs: &[MemoryBlob],
+    ) -> Result<()> {
+        check_whole(&image, blobs).await?;
+        let OutputImage {
+            media_type,
+            manifest,
+            names,
+        } = image;
+        let blobs = blobs.iter().map(Blob::descriptor).collect();
+        self.set(Written::Image {
+            format,
+            media_type,
+            manifest,
+            names,
+            blobs,
+        });
+        Ok(())
+    }
+}
+
+/// A directory to fill. Look at it with [`MemoryHost::written`].
+#[derive(Clone)]
+pub struct MemoryOutputDirectory {
+    host: MemoryHost,
+    path: String,
+}
+
+impl MemoryOutputDirectory {
+    pub(super) fn new(host: MemoryHost, path: String) -> Self {
+        Self { host, path }
+    }
+}
+
+impl OutputDirectory for MemoryOutputDirectory {
+    type Blob = MemoryBlob;
+
+    fn name(&self) -> String {
+        self.path.clone()
+    }
+
+    async fn write_layout(&self, image: OutputImage, blobs: &[MemoryBlob]) -> Result<()> {
+        check_whole(&image, blobs).await?;
+        let OutputImage {
+            media_type,
+            manifest,
+            names,
+        } = image;
+        let mut state = self.host.state_mut();
+        let written = state
+            .written
+            .entry(self.path.clone())
+            .or_insert_with(|| Written::Layout(Vec::new()));
+        if let Written::Layout(images) = written {
+            images.retain(|(_, _, others)| names.is_empty() || *others != names);
+            images.push((media_type, manifest, names));
+        }
+        Ok(())
+    }
+}
+
+/// Fails unless the blobs are readable and are all that the manifest refers to.
+async fn check_whole(image: &OutputImage, blobs: &[MemoryBlob]) -> Result<()> {
+    for blob in blobs {
+        blob.read(u64::MAX).await?;
+    }
+    for (wanted, _) in referenced(&image.manifest)? {
+        if !blobs.iter().any(|blob| blob.descriptor().digest == wanted) {
+            return Err(Error::Invalid(format!(
+                "{wanted}, which {} refers to, is missing",
+                digest(&image.manifest)
+            )));
+        }
+    }
+    Ok(())
+}

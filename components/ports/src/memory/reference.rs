@@ -1,0 +1,49 @@
+//! Image names as they are typed.
+
+/// A parsed `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reference {
+    /// `registry/repository`.
+    pub(super) repository: String,
+    /// Given, or `latest` where neither tag nor digest was.
+    pub(super) tag: Option<String>,
+    /// Given.
+    pub(super) digest: Option<String>,
+}
+
+impl Reference {
+    pub(super) fn parse(typed: &str) -> Self {
+        let (rest, digest) = match typed.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest.to_owned())),
+            None => (typed, None),
+        };
+        let (name, tag) = match rest.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag.to_owned())),
+            _ => (rest, None),
+        };
+        let tag = tag.or_else(|| digest.is_none().then(|| "latest".to_owned()));
+        Self {
+            repository: full_name(name),
+            tag,
+            digest,
+        }
+    }
+}
+
+/// A repository's name with its registry, by Docker's rule: what stands before the first `/` is a registry if it has a dot or a
+/// colon or is `localhost`.
+pub(super) fn full_name(name: &str) -> String {
+    match name.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
+            "docker.io" => full_name(&name["docker.io/".len()..]),
+            _ => name.to_owned(),
+        },
+        Some(_) => format!("index.docker.io/{name}"),
+        None => format!("index.docker.io/library/{name}"),
+    }
+}
+
+/// Whether a reference is a digest: a tag can't have a colon.
+pub(super) fn is_digest(reference: &str) -> bool {
+    reference.contains(':')
+}
