@@ -1,1 +1,26 @@
-//! steprun-snapshot
+//! File systems as immutable values, and the store that they lie in.
+//!
+//! This is the native side of the contract's `context`, `snapshots`, `store` and `outputs`: synchronous, without a runtime. A
+//! [`Directory`] is what a caller granted, a [`Snapshot`] is a tree whose content lies elsewhere (in a directory, in the layers of
+//! an image, in an archive), and a [`Store`] keeps blobs. Data flows one way: sources -> [`Snapshot`] -> layer or archive.
+
+mod archive;
+mod directory;
+mod error;
+mod export;
+mod hash;
+mod meta;
+pub mod name;
+pub mod output;
+mod pack;
+mod snapshot;
+mod store;
+
+pub use archive::import_layer;
+pub use directory::Directory;
+pub use error::{Error, Result};
+pub use hash::sha256;
+pub use meta::{Descriptor, Entry, Kind, Layer, Stat, Timestamp, Xattrs};
+pub use pack::Compression;
+pub use snapshot::{Change, ChangeEntry, Fetch, Snapshot, Source};
+pub use store::{BlobWriter, Store};
