@@ -1,1 +1,26 @@
-//! steprun-client
+//! A client for registries that speak the OCI distribution-spec 1.1.
+//!
+//! [`Client`] is the door: it moves manifests and blobs, verifies every digest, keeps credentials and tokens to itself,
+//! retries what may be retried and resumes what broke off. It never holds a whole blob in memory.
+//!
+//! Data flows one way: [`Reference`] names a thing, [`Keychain`] finds who may ask for it, [`Config`] says how to reach the
+//! registry, and [`Client`] asks.
+
+mod client;
+mod error;
+mod keychain;
+mod reference;
+mod retry;
+mod secret;
+mod source;
+mod tls;
+
+pub use client::{Client, Config, Descriptor, Manifest, Mount, OnWarning, Progress, PushOutcome, Referrer, UploadSession};
+pub use error::{Error, Result};
+pub use keychain::{Credential, Environment, Keychain, KeychainError};
+pub use oci_spec::image::Digest;
+pub use reference::{Reference, ReferenceError, RepositoryName, Selector, Tag};
+pub use retry::RetryPolicy;
+pub use secret::Secret;
+pub use source::{BlobSource, BoxReader, FileSource, OpenFuture};
+pub use tls::TlsSettings;
