@@ -2,8 +2,10 @@
 //! and file modes. Pure logic: nothing is read, nothing is run.
 
 mod diagnostic;
+pub mod expand;
 pub mod instruction;
 pub mod mount;
+mod pattern;
 mod span;
 
 pub use diagnostic::Diagnostic;
