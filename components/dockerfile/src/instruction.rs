@@ -16,8 +16,10 @@ pub struct Dockerfile {
     pub global_args: Vec<Arg>,
     /// Stages in order; at least one.
     pub stages: Vec<Stage>,
-    /// Doubtful things that don't stop a build.
+    /// Doubtful things that don't stop a build, besides those that [`crate::lint`] finds.
     pub warnings: Vec<Diagnostic>,
+    /// Empty lines between continuation lines.
+    pub empty_continuations: Vec<Span>,
 }
 
 /// `# escape=`, `# syntax=` and `# check=` (reference, "Parser directives").
@@ -230,9 +232,9 @@ pub struct Heredoc {
 /// RUN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// What runs. With heredocs it is the line that names them: `cat <<EOF > /file`.
+    /// The line as written. With heredocs it is the one that names them, `cat <<EOF > /file`: see [`Run::script`].
     pub command: CommandForm,
-    /// Bodies in order; see [`Heredoc`].
+    /// Bodies in order.
     pub heredocs: Vec<Heredoc>,
     /// `--mount`, in order.
     pub mounts: Vec<MountSpec>,
@@ -242,6 +244,23 @@ pub struct Run {
     pub security: Security,
     /// `--device`, in order.
     pub devices: Vec<Device>,
+}
+
+/// What a RUN runs: see [`Run::script`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Script {
+    /// Program and arguments.
+    Exec(Vec<String>),
+    /// Text for the shell.
+    Shell(String),
+    /// A file of mode 0o755, to be made in a directory that is mounted read-only (BuildKit: `/dev/pipes`) and whose path is
+    /// given to the shell.
+    File {
+        /// The heredoc's delimiter.
+        name: String,
+        /// Starts with `#!`.
+        content: String,
+    },
 }
 
 /// `RUN --network`.

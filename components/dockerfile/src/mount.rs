@@ -1,5 +1,8 @@
 //! `RUN --mount` (BuildKit: `instructions/commands_runmount.go`).
 
+mod parse;
+mod resolve;
+
 use crate::span::{Span, Word};
 
 /// `--mount=type=cache,target=$HOME/.cache`, checked but not yet expanded. [`MountSpec::resolve`] makes a [`Mount`] of it.
@@ -39,17 +42,6 @@ pub enum MountKey {
     Uid,
     Gid,
     Env,
-}
-
-impl MountSpec {
-    /// Stage, image or named context that the mount takes files from. Never holds a variable: the parser refuses it.
-    pub fn from(&self) -> Option<&Word> {
-        self.fields
-            .iter()
-            .rev()
-            .find(|field| field.key == MountKey::From)
-            .and_then(|field| field.value.as_ref())
-    }
 }
 
 /// A mount with its values expanded. Paths are as written: relative targets are below the working directory.
