@@ -1,0 +1,147 @@
+//! The imports that stand alone.
+
+use steprun_ports::{Host, ImageArgument, Layer, Level, Position, ResolvedImage, Result, Source};
+
+use crate::bindings::steprun::step::{inputs, outputs, progress, registry, snapshots, store};
+use crate::convert::all;
+use crate::handles::{
+    GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile,
+    GuestRepository, GuestSnapshot, GuestTask, borrow_layer, borrow_source, layer,
+};
+
+/// The imports of this component.
+#[derive(Debug, Clone, Copy)]
+pub struct GuestHost;
+
+impl Host for GuestHost {
+    type Directory = GuestDirectory;
+    type Blob = GuestBlob;
+    type Repository = GuestRepository;
+    type Snapshot = GuestSnapshot;
+    type InputFile = GuestInputFile;
+    type OutputFile = GuestOutputFile;
+    type OutputDirectory = GuestOutputDirectory;
+    type Task = GuestTask;
+
+    fn command(&self) -> String {
+        inputs::command()
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        inputs::flag(name)
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        inputs::texts(name)
+    }
+
+    fn integers(&self, name: &str) -> Vec<i64> {
+        inputs::integers(name)
+    }
+
+    fn pairs(&self, name: &str) -> Vec<(String, Option<String>)> {
+        inputs::pairs(name)
+    }
+
+    fn context_directories(&self, name: &str) -> Vec<GuestDirectory> {
+        all(inputs::context_directories(name))
+    }
+
+    fn images(&self, name: &str) -> Vec<ImageArgument<GuestRepository>> {
+        let argument = |image: inputs::Image| {
+            let inputs::Image {
+                repository,
+                typed,
+                tag,
+                digest,
+            } = image;
+            ImageArgument {
+                repository: repository.into(),
+                typed,
+                tag,
+                digest,
+            }
+        };
+        inputs::images(name).into_iter().map(argument).collect()
+    }
+
+    fn repositories(&self, name: &str) -> Vec<GuestRepository> {
+        all(inputs::repositories(name))
+    }
+
+    fn input_files(&self, name: &str) -> Vec<GuestInputFile> {
+        all(inputs::input_files(name))
+    }
+
+    fn output_files(&self, name: &str) -> Vec<GuestOutputFile> {
+        all(inputs::output_files(name))
+    }
+
+    fn output_directories(&self, name: &str) -> Vec<GuestOutputDirectory> {
+        all(inputs::output_directories(name))
+    }
+
+    fn host_platform(&self) -> String {
+        inputs::host_platform()
+    }
+
+    async fn resolve(&self, name: &str) -> Result<ResolvedImage<GuestRepository>> {
+        let registry::ResolvedImage {
+            repository,
+            tag,
+            digest,
+        } = registry::resolve(name.into()).await?;
+        Ok(ResolvedImage {
+            repository: repository.into(),
+            tag,
+            digest,
+        })
+    }
+
+    async fn put(&self, media_type: &str, content: &[u8]) -> Result<GuestBlob> {
+        Ok(store::put(media_type.into(), content.into()).await?.into())
+    }
+
+    fn scratch(&self) -> GuestSnapshot {
+        snapshots::scratch().into()
+    }
+
+    async fn from_layers(&self, layers: &[Layer<GuestBlob>]) -> Result<GuestSnapshot> {
+        let layers = layers.iter().map(borrow_layer).collect();
+        Ok(snapshots::from_layers(layers).await?.into())
+    }
+
+    async fn from_archive(
+        &self,
+        source: &Source<GuestDirectory, GuestSnapshot>,
+        path: &str,
+    ) -> Result<Option<GuestSnapshot>> {
+        Ok(snapshots::from_archive(borrow_source(source), path.into())
+            .await?
+            .map(Into::into))
+    }
+
+    async fn import_layer(&self, file: &GuestInputFile) -> Result<Layer<GuestBlob>> {
+        Ok(layer(snapshots::import_layer(&file.0).await?))
+    }
+
+    async fn print(&self, content: &[u8]) -> Result<()> {
+        Ok(outputs::print(content.into()).await?)
+    }
+
+    fn set(&self, name: &str, value: &str) {
+        outputs::set(name, value);
+    }
+
+    fn task(&self, label: &str) -> GuestTask {
+        GuestTask(progress::Task::new(label))
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        progress::log(level.into(), message);
+    }
+
+    fn log_at(&self, level: Level, position: &Position, message: &str) {
+        progress::log_at(level.into(), &position.clone().into(), message);
+    }
+}
