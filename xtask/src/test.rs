@@ -1,0 +1,50 @@
+//! All tests, with what they need installed first.
+
+use std::process::{Command, Stdio};
+
+use crate::{Result, build, call, cargo};
+
+/// Programs that judge what we push, and the Debian packages that have them.
+const JUDGES: [(&str, &str); 3] = [("docker-registry", "docker-registry"), ("skopeo", "skopeo"), ("umoci", "umoci")];
+
+/// Runs format check, lints and all tests; `words` go to the test runner.
+pub(crate) fn run(words: &[String]) -> Result {
+    install_judges()?;
+    call(cargo().args(["fmt", "--all", "--check"]))?;
+    build()?;
+    call(cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
+    let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
+    call(cargo().args(runner).args(["--release", "--workspace"]).args(words))
+}
+
+fn has_nextest() -> bool {
+    let found = cargo().args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    found.is_ok_and(|status| status.success())
+}
+
+/// Installs the judges that are missing, by the system's package manager.
+fn install_judges() -> Result {
+    let missing: Vec<&str> = JUDGES.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing {}", missing.join(", "));
+    call(&mut apt_get(&["update", "--quiet"]))?;
+    call(apt_get(&["install", "--yes", "--quiet", "--no-install-recommends"]).args(missing))
+}
+
+fn apt_get(words: &[&str]) -> Command {
+    // Root in a container has no sudo; a person has.
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    let mut command = Command::new(if is_root { "apt-get" } else { "sudo" });
+    if !is_root {
+        command.arg("apt-get");
+    }
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(words);
+    command
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
