@@ -1,9 +1,129 @@
-//! Archives of the caller.
-use crate::{Error, Layer, Result, Store};
-use std::io::Read;
+//! Archives of the caller: as file systems, and as layers.
 
-/// A tar archive (plain, gzip or zstd, told by its bytes) as a layer, its bytes kept as they are.
+use std::io::{self, BufReader, Read};
+use std::sync::Arc;
+
+use crate::apply::{self, Extents, Whiteouts};
+use crate::codec::{Codec, PROBE, probe};
+use crate::content::{Content, FileOrigin, Origin};
+use crate::layer::{TarOrigin, Toc, write_tar};
+use crate::meta::{Descriptor, Layer};
+use crate::snapshot::regular;
+use crate::tar::read::is_header;
+use crate::tar::{Body, Item};
+use crate::tree::Tree;
+use crate::{Error, Result, Snapshot, Source, Store, name};
+
+impl Snapshot {
+    /// The content of a tar archive in a source (plain, gzip, bzip2, xz or zstd, told by its bytes), or none if the file is no such
+    /// archive. The path is resolved as the source resolves it. A compressed archive is decompressed into the store, once.
+    /// Fails with [`Error::NotFound`], [`Error::Denied`], and [`Error::Invalid`] if it begins as an archive and doesn't go on as one.
+    pub fn from_archive(store: &Store, source: &Source, path: &str) -> Result<Option<Self>> {
+        let (content, size) = find(source, path)?;
+        let (start, whole) = probe(content.open(size)?).map_err(Error::io("read", path))?;
+        let codec = Codec::detect(&start);
+        if codec == Codec::Plain {
+            return if is_archive(&start) { plain(&content, Toc::read(whole)?.items).map(Some) } else { Ok(None) };
+        }
+        let mut start = Vec::with_capacity(PROBE);
+        let mut decoded = codec.decode(whole)?;
+        // What can't be decompressed is no archive: its first bytes are like one's by chance.
+        if decoded.by_ref().take(PROBE as u64).read_to_end(&mut start).is_err() || !is_archive(&start) {
+            return Ok(None);
+        }
+        let diff_id =
+            write_tar(store, io::Cursor::new(start).chain(decoded)).map_err(|error| not_whole(path, error))?;
+        let origin = Arc::new(TarOrigin::of_store(store, diff_id));
+        let tar = BufReader::with_capacity(128 * 1024, ReadAt { file: origin.open()?, position: 0 });
+        let items = Toc::read(tar)?.items;
+        tree(items, &Extents::Of { origin: &Origin::Tar(origin), begin: 0 }).map(Some)
+    }
+}
+
+/// A tar archive of the caller (plain, gzip or zstd, told by its bytes) as a layer, its bytes kept as they are.
 /// Fails with [`Error::Invalid`] if it is no such archive.
-pub fn import_layer(_store: &Store, _archive: impl Read) -> Result<Layer> {
-    Err(Error::Unsupported("not in this commit".into()))
+pub fn import_layer(store: &Store, archive: impl Read) -> Result<Layer> {
+    let mut blob = store.writer()?;
+    let shown = blob.path().to_owned();
+    let (start, mut whole) = probe(archive).map_err(Error::io("read", "an archive"))?;
+    let media_type = match Codec::detect(&start) {
+        Codec::Plain => "application/vnd.oci.image.layer.v1.tar",
+        Codec::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+        Codec::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+        codec => return Err(Error::Invalid(format!("a layer may be plain, gzip or zstd, and this is {codec:?}"))),
+    };
+    io::copy(&mut whole, &mut blob).map_err(Error::io("write", shown))?;
+    let (digest, size) = blob.finish(None)?;
+    let (start, whole) = probe(store.open_blob(&digest)?).map_err(Error::io("read", "an archive"))?;
+    let toc = Toc::read(Codec::detect(&start).decode(whole)?)?;
+    let layer =
+        Layer { descriptor: Descriptor { media_type: media_type.into(), digest, size }, diff_id: toc.diff_id.clone() };
+    toc.keep(store, &layer.descriptor.digest)?;
+    Ok(layer)
+}
+
+/// The file, and what is known of its content.
+fn find(source: &Source, path: &str) -> Result<(Content, u64)> {
+    match source {
+        Source::Directory(directory) => {
+            let literal = name::decode(&directory.real_path(path)?)?;
+            let (_, identity) = directory.open_literal(&literal)?;
+            Ok((Content::of_file(FileOrigin { directory: directory.clone(), path: literal, identity }), identity.size))
+        }
+        Source::Snapshot(snapshot) => {
+            let resolved = snapshot.tree().resolve(&name::decode(path)?, true)?;
+            let node = resolved.node.ok_or_else(|| Error::NotFound(format!("there is no `{path}`")))?;
+            let (content, size) =
+                regular(node).ok_or_else(|| Error::Invalid(format!("`{path}` is no regular file")))?;
+            Ok((content.clone(), size))
+        }
+    }
+}
+
+/// Whether it begins with a header.
+fn is_archive(start: &[u8]) -> bool {
+    let block: Result<&[u8; 512], _> = start.try_into();
+    block.is_ok_and(is_header)
+}
+
+/// An archive whose files are read where it lies.
+fn plain(content: &Content, items: Vec<Item>) -> Result<Snapshot> {
+    match content {
+        Content::Inline(bytes) => tree(items, &Extents::Inline(bytes)),
+        Content::Extent { origin, offset, map: None } => tree(items, &Extents::Of { origin, begin: *offset }),
+        Content::Extent { map: Some(_), .. } => {
+            Err(Error::Unsupported("an archive that is itself a sparse file in a layer is not supported".into()))
+        }
+    }
+}
+
+fn tree(items: Vec<Item>, extents: &Extents<'_>) -> Result<Snapshot> {
+    let mut tree = Tree::empty();
+    // `.` says how the archive's own directory was, which is nobody's business where it is unpacked.
+    let items = items.into_iter().filter(|item| !(item.path.is_empty() && item.body == Body::Directory)).collect();
+    apply::apply(&mut tree, items, extents, Whiteouts::Keep)?;
+    Ok(Snapshot::unchanged(tree))
+}
+
+fn not_whole(path: &str, error: Error) -> Error {
+    match error {
+        Error::Io { source, .. } if source.raw_os_error().is_none() => {
+            Error::Invalid(format!("the archive `{path}` can't be decompressed: {source}"))
+        }
+        error => error,
+    }
+}
+
+/// Reads a shared file from its beginning.
+struct ReadAt {
+    file: Arc<std::fs::File>,
+    position: u64,
+}
+
+impl Read for ReadAt {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = std::os::unix::fs::FileExt::read_at(&*self.file, buffer, self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
 }

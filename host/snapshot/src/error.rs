@@ -31,6 +31,9 @@ pub enum Error {
     /// This host can't do it.
     #[error("{0}")]
     Unsupported(String),
+    /// An error of what brings layers into the store ([`crate::Fetch`]), on its way back to who knows it.
+    #[error("{0}")]
+    External(Box<dyn std::error::Error + Send + Sync>),
     /// An input or output error of the host.
     #[error("cannot {operation} `{}`: {source}", path.display())]
     Io {
@@ -45,19 +48,12 @@ pub enum Error {
 
 impl Error {
     /// Makes an input or output error of a system's answer, for `map_err`.
-    pub fn io<E: Into<io::Error>>(
-        operation: &'static str,
-        path: impl AsRef<Path>,
-    ) -> impl FnOnce(E) -> Self {
+    pub fn io<E: Into<io::Error>>(operation: &'static str, path: impl AsRef<Path>) -> impl FnOnce(E) -> Self {
         move |source| {
             // An error of ours that went through an `io` trait comes out as what it was.
             match source.into().downcast::<Self>() {
                 Ok(error) => error,
-                Err(source) => Self::Io {
-                    operation,
-                    path: path.as_ref().to_owned(),
-                    source,
-                },
+                Err(source) => Self::Io { operation, path: path.as_ref().to_owned(), source },
             }
         }
     }
@@ -78,10 +74,7 @@ mod tests {
     #[test]
     fn io_errors_name_operation_path_and_reason() {
         let error = Error::io("write", "/store/tmp/x")(rustix::io::Errno::NOSPC);
-        assert_eq!(
-            error.to_string(),
-            "cannot write `/store/tmp/x`: No space left on device (os error 28)"
-        );
+        assert_eq!(error.to_string(), "cannot write `/store/tmp/x`: No space left on device (os error 28)");
     }
 
     #[test]

@@ -70,11 +70,7 @@ pub(crate) struct Hashing<T> {
 
 impl<T> Hashing<T> {
     pub(crate) fn new(inner: T, hasher: Hasher) -> Self {
-        Self {
-            inner,
-            hasher,
-            count: 0,
-        }
+        Self { inner, hasher, count: 0 }
     }
 
     fn seen(&mut self, bytes: &[u8]) {

@@ -4,23 +4,32 @@
 //! [`Directory`] is what a caller granted, a [`Snapshot`] is a tree whose content lies elsewhere (in a directory, in the layers of
 //! an image, in an archive), and a [`Store`] keeps blobs. Data flows one way: sources -> [`Snapshot`] -> layer or archive.
 
+mod apply;
 mod archive;
+mod codec;
+mod content;
+mod diff;
 mod directory;
 mod error;
 mod export;
+mod gzip;
 mod hash;
+mod layer;
 mod meta;
 pub mod name;
 pub mod output;
 mod pack;
 mod snapshot;
 mod store;
+mod tar;
+mod tree;
 
 pub use archive::import_layer;
 pub use directory::Directory;
 pub use error::{Error, Result};
 pub use hash::sha256;
+pub use layer::{Fetch, NoFetch};
 pub use meta::{Descriptor, Entry, Kind, Layer, Stat, Timestamp, Xattrs};
 pub use pack::Compression;
-pub use snapshot::{Change, ChangeEntry, Fetch, Snapshot, Source};
+pub use snapshot::{Change, ChangeEntry, Snapshot, Source};
 pub use store::{BlobWriter, Store};

@@ -19,9 +19,7 @@ pub enum Kind {
 }
 
 /// A moment: seconds and nanoseconds since 1970-01-01T00:00:00Z.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Timestamp {
     /// Whole seconds.
     pub seconds: i64,
@@ -75,10 +73,7 @@ pub(crate) struct Attributes {
 impl Attributes {
     /// Of a directory that nothing describes: 0755, root, the epoch.
     pub(crate) fn implied_directory() -> Self {
-        Self {
-            mode: 0o755,
-            ..Self::default()
-        }
+        Self { mode: 0o755, ..Self::default() }
     }
 }
 

@@ -30,10 +30,7 @@ pub fn decode(text: &str) -> Result<Vec<u8>> {
     for character in text.chars() {
         match u32::from(character) {
             0 => {
-                return Err(Error::Invalid(format!(
-                    "the path `{}` has a NUL",
-                    text.escape_debug()
-                )));
+                return Err(Error::Invalid(format!("the path `{}` has a NUL", text.escape_debug())));
             }
             code @ BASE.. => match u8::try_from(code - BASE) {
                 Ok(byte) if byte >= 0x80 => bytes.push(byte),
@@ -54,11 +51,8 @@ pub fn decode(text: &str) -> Result<Vec<u8>> {
 /// Fails with [`Error::Invalid`] on `..` and on a NUL.
 pub(crate) fn literal(text: &str) -> Result<Vec<u8>> {
     let bytes = decode(text)?;
-    literal_bytes(&bytes).ok_or_else(|| {
-        Error::Invalid(format!(
-            "the path `{text}` has a component `..`, and it is taken literally"
-        ))
-    })
+    literal_bytes(&bytes)
+        .ok_or_else(|| Error::Invalid(format!("the path `{text}` has a component `..`, and it is taken literally")))
 }
 
 /// The same of bytes; none if there is a `..`.
@@ -78,8 +72,7 @@ pub(crate) fn literal_bytes(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// The components of a path without empty ones and `.`; `..` stays.
 pub(crate) fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    path.split(|byte| *byte == b'/')
-        .filter(|component| !component.is_empty() && *component != b".")
+    path.split(|byte| *byte == b'/').filter(|component| !component.is_empty() && *component != b".")
 }
 
 /// A clean path's parent and last component; none for the root.
@@ -122,10 +115,7 @@ mod tests {
             ("gr\u{fc}n".as_bytes(), "gr\u{fc}n"),
             (b"\xff", "\u{10ffff}"),
             (b"x\xc3(", "x\u{10ffc3}("),
-            (
-                "\u{10ff41}".as_bytes(),
-                "\u{10fff4}\u{10ff8f}\u{10ffbd}\u{10ff81}",
-            ),
+            ("\u{10ff41}".as_bytes(), "\u{10fff4}\u{10ff8f}\u{10ffbd}\u{10ff81}"),
             ("\u{10feff}".as_bytes(), "\u{10feff}"),
         ];
         for (bytes, text) in table {

@@ -37,22 +37,12 @@ pub fn write_layout(_directory: &Path, _image: &Image, _blobs: &[&dyn Blob]) -> 
 }
 
 /// Writes an image as an archive to a file, which appears whole or not at all.
-pub fn write_archive(
-    _file: &Path,
-    _format: ArchiveFormat,
-    _image: &Image,
-    _blobs: &[&dyn Blob],
-) -> Result<()> {
+pub fn write_archive(_file: &Path, _format: ArchiveFormat, _image: &Image, _blobs: &[&dyn Blob]) -> Result<()> {
     Err(Error::Unsupported("not in this commit".into()))
 }
 
 /// Writes an image as an archive to a stream.
-pub fn stream_archive(
-    _to: &mut dyn Write,
-    _format: ArchiveFormat,
-    _image: &Image,
-    _blobs: &[&dyn Blob],
-) -> Result<()> {
+pub fn stream_archive(_to: &mut dyn Write, _format: ArchiveFormat, _image: &Image, _blobs: &[&dyn Blob]) -> Result<()> {
     Err(Error::Unsupported("not in this commit".into()))
 }
 

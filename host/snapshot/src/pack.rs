@@ -1,10 +1,116 @@
-//! A snapshot's last change as a layer.
+//! A snapshot's last change as a layer in the store.
+
+use std::io::{self, Write};
+
+use crate::diff;
+use crate::export::write_entries;
+use crate::gzip;
+use crate::meta::{Descriptor, Layer};
+use crate::{Error, Result, Snapshot, Store};
 
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// A plain tar.
     None,
-    /// Gzip.
+    /// Gzip. The bytes don't depend on the machine.
     Gzip,
+}
+
+impl Compression {
+    /// The media type of a layer (OCI image-spec, layer.md).
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::None => "application/vnd.oci.image.layer.v1.tar",
+            Self::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+        }
+    }
+}
+
+impl Snapshot {
+    /// Writes what the last [`Snapshot::extend`] changed as a layer into the store; none if it changed nothing. One pass reads, hashes and compresses.
+    /// Fails with [`Error::Io`] if a source's file has changed since it was listed, and [`Error::Invalid`] on a `.wh.` name.
+    pub fn pack(&self, store: &Store, compression: Compression) -> Result<Option<Layer>> {
+        let differences = diff::diff(self.base(), self.tree())?;
+        if differences.is_empty() {
+            return Ok(None);
+        }
+        let (digest, size, diff_id) = match compression {
+            Compression::Gzip => gzip::write_blob(store, |sink| write_entries(differences, sink))?,
+            Compression::None => {
+                let blob = store.writer()?;
+                let shown = blob.path().to_owned();
+                let mut blob = Background::new(blob);
+                write_entries(differences, &mut blob)?;
+                let (digest, size) = blob.finish().map_err(Error::io("write", shown))?.finish(None)?;
+                (digest.clone(), size, digest)
+            }
+        };
+        let descriptor = Descriptor { media_type: compression.media_type().into(), digest, size };
+        Ok(Some(Layer { descriptor, diff_id }))
+    }
+}
+
+/// Blocks waiting for a background writer.
+const WAITING: usize = 4;
+const BLOCK: usize = 512 * 1024;
+
+/// Hands what is written to a writer on a thread of its own, in blocks: here it hashes and writes while the next files are read.
+struct Background<W> {
+    block: Vec<u8>,
+    blocks: Option<std::sync::mpsc::SyncSender<Vec<u8>>>,
+    empty: std::sync::mpsc::Receiver<Vec<u8>>,
+    writer: Option<std::thread::JoinHandle<io::Result<W>>>,
+}
+
+impl<W: Write + Send + 'static> Background<W> {
+    fn new(mut to: W) -> Self {
+        let (blocks, incoming) = std::sync::mpsc::sync_channel::<Vec<u8>>(WAITING);
+        let (done, empty) = std::sync::mpsc::channel();
+        let writer = std::thread::spawn(move || {
+            for mut block in incoming {
+                to.write_all(&block)?;
+                block.clear();
+                // Nobody takes blocks back at the end.
+                let _ = done.send(block);
+            }
+            Ok(to)
+        });
+        Self { block: Vec::with_capacity(BLOCK), blocks: Some(blocks), empty, writer: Some(writer) }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let fresh = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK));
+        let block = std::mem::replace(&mut self.block, fresh);
+        match &self.blocks {
+            Some(blocks) if blocks.send(block).is_ok() => Ok(()),
+            _ => Err(self.join().err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn join(&mut self) -> io::Result<W> {
+        self.blocks = None;
+        let Some(writer) = self.writer.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    fn finish(mut self) -> io::Result<W> {
+        self.send()?;
+        self.join()
+    }
+}
+
+impl<W: Write + Send + 'static> Write for Background<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(BLOCK - self.block.len());
+        self.block.extend_from_slice(&bytes[..count]);
+        if self.block.len() == BLOCK {
+            self.send()?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -29,9 +29,7 @@ impl Store {
         builder.recursive(true).mode(0o700);
         for part in ["blobs/sha256", "blobs/sha512", "tars", "toc", "tmp"] {
             let path = root.join(part);
-            builder
-                .create(&path)
-                .map_err(Error::io("create the directory", &path))?;
+            builder.create(&path).map_err(Error::io("create the directory", &path))?;
         }
         Ok(Self { root: root.into() })
     }
@@ -61,21 +59,15 @@ impl Store {
         let path = self.blob_path(digest)?;
         let mut content = Vec::new();
         let file = self.open_blob(digest)?;
-        file.take(limit.saturating_add(1))
-            .read_to_end(&mut content)
-            .map_err(Error::io("read", &path))?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(Error::io("read", &path))?;
         if content.len() as u64 > limit {
-            return Err(Error::Invalid(format!(
-                "the blob {digest} is larger than {limit} bytes"
-            )));
+            return Err(Error::Invalid(format!("the blob {digest} is larger than {limit} bytes")));
         }
         let mut hasher = Hasher::of(digest)?;
         hasher.update(&content);
         match hasher.finish() {
             found if found == *digest => Ok(content),
-            found => Err(Error::Corrupt(format!(
-                "the stored blob {digest} has the digest {found}"
-            ))),
+            found => Err(Error::Corrupt(format!("the stored blob {digest} has the digest {found}"))),
         }
     }
 
@@ -93,17 +85,12 @@ impl Store {
     pub fn put_bytes(&self, content: &[u8]) -> Result<Digest> {
         let mut writer = self.writer()?;
         let path = writer.path().to_owned();
-        writer
-            .write_all(content)
-            .map_err(Error::io("write", path))?;
+        writer.write_all(content).map_err(Error::io("write", path))?;
         writer.finish(None).map(|(digest, _)| digest)
     }
 
     fn begin(&self, hasher: Hasher) -> Result<BlobWriter> {
-        Ok(BlobWriter {
-            store: self.clone(),
-            file: Hashing::new(self.temporary()?, hasher),
-        })
+        Ok(BlobWriter { store: self.clone(), file: Hashing::new(self.temporary()?, hasher) })
     }
 
     /// A file in `tmp/` that is gone when dropped.
@@ -113,7 +100,7 @@ impl Store {
     }
 
     /// Where a blob lies. Fails with [`Error::Unsupported`] on foreign algorithms.
-    pub(crate) fn blob_path(&self, digest: &Digest) -> Result<PathBuf> {
+    pub fn blob_path(&self, digest: &Digest) -> Result<PathBuf> {
         self.file_of("blobs", digest)
     }
 
@@ -129,11 +116,7 @@ impl Store {
 
     fn file_of(&self, part: &str, digest: &Digest) -> Result<PathBuf> {
         Hasher::of(digest)?;
-        Ok(self
-            .root
-            .join(part)
-            .join(digest.algorithm().as_ref())
-            .join(digest.digest()))
+        Ok(self.root.join(part).join(digest.algorithm().as_ref()).join(digest.digest()))
     }
 }
 
@@ -144,8 +127,7 @@ fn flat_name(digest: &Digest) -> Result<String> {
 
 /// Renames a finished temporary file to where it belongs; an equal file that is there already is replaced.
 pub(crate) fn persist(file: NamedTempFile, path: &Path) -> Result<File> {
-    file.persist(path)
-        .map_err(|error| Error::io("rename a finished file to", path)(error.error))
+    file.persist(path).map_err(|error| Error::io("rename a finished file to", path)(error.error))
 }
 
 /// A blob being written. Dropped without [`BlobWriter::finish`], it leaves nothing.
@@ -162,22 +144,14 @@ impl BlobWriter {
 
     /// Puts the blob into the store; gives its digest and size in bytes. Fails with [`Error::Corrupt`] if they are not the expected ones.
     pub fn finish(self, expected: Option<(&Digest, u64)>) -> Result<(Digest, u64)> {
-        let Hashing {
-            inner,
-            hasher,
-            count,
-        } = self.file;
+        let Hashing { inner, hasher, count } = self.file;
         let digest = hasher.finish();
         if let Some((announced, size)) = expected {
             if count != size {
-                return Err(Error::Corrupt(format!(
-                    "the blob {announced} should have {size} bytes and has {count}"
-                )));
+                return Err(Error::Corrupt(format!("the blob {announced} should have {size} bytes and has {count}")));
             }
             if digest != *announced {
-                return Err(Error::Corrupt(format!(
-                    "the blob {announced} has the digest {digest}"
-                )));
+                return Err(Error::Corrupt(format!("the blob {announced} has the digest {digest}")));
             }
         }
         persist(inner, &self.store.blob_path(&digest)?)?;
@@ -215,10 +189,7 @@ mod tests {
     #[test]
     fn only_its_user_can_enter() {
         let (_directory, store) = store();
-        assert_eq!(
-            fs::metadata(store.root()).unwrap().permissions().mode() & 0o7777,
-            0o700
-        );
+        assert_eq!(fs::metadata(store.root()).unwrap().permissions().mode() & 0o7777, 0o700);
     }
 
     #[test]
@@ -228,14 +199,8 @@ mod tests {
         assert_eq!(digest, sha256(b"hello"));
         assert_eq!(store.contains(&digest), Some(5));
         assert_eq!(store.read_blob(&digest, 5).unwrap(), b"hello");
-        assert!(matches!(
-            store.read_blob(&digest, 4),
-            Err(Error::Invalid(_))
-        ));
-        assert!(matches!(
-            store.open_blob(&sha256(b"x")),
-            Err(Error::NotFound(_))
-        ));
+        assert!(matches!(store.read_blob(&digest, 4), Err(Error::Invalid(_))));
+        assert!(matches!(store.open_blob(&sha256(b"x")), Err(Error::NotFound(_))));
         assert_eq!(store.contains(&sha256(b"x")), None);
     }
 
@@ -246,10 +211,7 @@ mod tests {
         for (digest, size) in [(&expected, 3), (&sha256(b"abc"), 4)] {
             let mut writer = store.writer_for(digest).unwrap();
             writer.write_all(b"abc").unwrap();
-            assert!(matches!(
-                writer.finish(Some((digest, size))),
-                Err(Error::Corrupt(_))
-            ));
+            assert!(matches!(writer.finish(Some((digest, size))), Err(Error::Corrupt(_))));
         }
         let mut dropped = store.writer().unwrap();
         dropped.write_all(b"half").unwrap();
@@ -263,17 +225,13 @@ mod tests {
         let (_directory, store) = store();
         let digest = store.put_bytes(b"hello").unwrap();
         fs::write(store.blob_path(&digest).unwrap(), b"hellO").unwrap();
-        assert!(matches!(
-            store.read_blob(&digest, 5),
-            Err(Error::Corrupt(_))
-        ));
+        assert!(matches!(store.read_blob(&digest, 5), Err(Error::Corrupt(_))));
     }
 
     #[test]
     fn sha512_blobs_have_their_own_place() {
         let (_directory, store) = store();
-        let mut hasher =
-            Hasher::of(&Digest::try_from(format!("sha512:{}", "0".repeat(128))).unwrap()).unwrap();
+        let mut hasher = Hasher::of(&Digest::try_from(format!("sha512:{}", "0".repeat(128))).unwrap()).unwrap();
         hasher.update(b"x");
         let digest = hasher.finish();
         let mut writer = store.writer_for(&digest).unwrap();
@@ -281,10 +239,7 @@ mod tests {
         writer.finish(Some((&digest, 1))).unwrap();
         assert_eq!(store.read_blob(&digest, 1).unwrap(), b"x");
         let foreign = Digest::try_from("blake3:00".to_owned()).unwrap();
-        assert!(matches!(
-            store.open_blob(&foreign),
-            Err(Error::Unsupported(_))
-        ));
+        assert!(matches!(store.open_blob(&foreign), Err(Error::Unsupported(_))));
         assert_eq!(store.contains(&foreign), None);
     }
 

@@ -1,0 +1,195 @@
+//! Layers: their table of contents, and reading files out of them.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use oci_spec::image::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{Codec, probe};
+use crate::hash::{Hasher, Hashing};
+use crate::tar::Item;
+use crate::tar::read::TarReader;
+use crate::{Error, Layer, Result, Store, store};
+
+/// First bytes of a cached table of contents. The number changes with the form of [`Item`].
+const MAGIC: &[u8] = b"steprun table of contents 1\n";
+
+/// Brings a layer's blob into the store when its bytes are needed for the first time.
+pub trait Fetch: Send + Sync {
+    /// Makes `store` contain the blob. Called from any thread, and only if the store lacks it.
+    fn fetch(&self, store: &Store) -> Result<()>;
+}
+
+/// A [`Fetch`] for layers that are in the store: it fails with [`Error::NotFound`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoFetch;
+
+impl Fetch for NoFetch {
+    fn fetch(&self, store: &Store) -> Result<()> {
+        Err(Error::NotFound(format!("a layer is not in the store `{}`", store.root().display())))
+    }
+}
+
+/// What an archive holds, in its order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Toc {
+    pub(crate) diff_id: Digest,
+    pub(crate) items: Vec<Item>,
+}
+
+impl Toc {
+    /// Reads an uncompressed archive to its end.
+    pub(crate) fn read(archive: impl Read) -> Result<Self> {
+        let mut reader = TarReader::new(Hashing::new(archive, Hasher::sha256()));
+        let mut items = Vec::new();
+        while let Some(item) = reader.next()? {
+            items.push(item);
+        }
+        reader.drain()?;
+        Ok(Self { diff_id: reader.into_input().hasher.finish(), items })
+    }
+
+    /// The table of contents of a layer, from the store's cache if it is there. Fails with [`Error::Corrupt`] if the layer has another diff ID.
+    pub(crate) fn of_layer(store: &Store, layer: &Layer, fetch: &dyn Fetch) -> Result<Self> {
+        let path = store.toc_path(&layer.descriptor.digest)?;
+        let toc = match std::fs::read(&path).ok().and_then(|bytes| decode(&bytes)) {
+            Some(toc) => toc,
+            None => {
+                let toc = Self::read(uncompressed(store, layer, fetch)?)?;
+                toc.save(store, &path)?;
+                toc
+            }
+        };
+        if toc.diff_id != layer.diff_id {
+            return Err(Error::Corrupt(format!(
+                "the layer {} has the diff ID {}, and the image says {}",
+                layer.descriptor.digest, toc.diff_id, layer.diff_id
+            )));
+        }
+        Ok(toc)
+    }
+
+    /// Puts it into the store's cache for a blob.
+    pub(crate) fn keep(&self, store: &Store, blob: &Digest) -> Result<()> {
+        self.save(store, &store.toc_path(blob)?)
+    }
+
+    fn save(&self, store: &Store, path: &std::path::Path) -> Result<()> {
+        let Ok(body) = postcard::to_stdvec(self) else { return Ok(()) };
+        let mut checksum = flate2::Crc::new();
+        checksum.update(&body);
+        let mut file = store.temporary()?;
+        let written =
+            [MAGIC, &checksum.sum().to_le_bytes(), &body].into_iter().try_for_each(|part| file.write_all(part));
+        written.map_err(Error::io("write", file.path()))?;
+        store::persist(file, path).map(drop)
+    }
+}
+
+/// None for what is no cached table of contents of this version, or a broken one.
+fn decode(bytes: &[u8]) -> Option<Toc> {
+    let (announced, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
+    let mut checksum = flate2::Crc::new();
+    checksum.update(body);
+    (checksum.sum() == u32::from_le_bytes(*announced)).then(|| postcard::from_bytes(body).ok())?
+}
+
+/// A layer's uncompressed bytes, fetched if need be.
+fn uncompressed(store: &Store, layer: &Layer, fetch: &dyn Fetch) -> Result<Box<dyn Read>> {
+    let digest = &layer.descriptor.digest;
+    if store.contains(digest).is_none() {
+        fetch.fetch(store)?;
+    }
+    let file = store.open_blob(digest)?;
+    let (start, whole) = probe(file).map_err(Error::io("read", store.blob_path(digest)?))?;
+    match Codec::detect(&start) {
+        codec @ (Codec::Plain | Codec::Gzip | Codec::Zstd) => codec.decode(whole),
+        codec => Err(Error::Invalid(format!("the layer {digest} is compressed with {codec:?}, which no layer may be"))),
+    }
+}
+
+/// An uncompressed tar that files are read out of: a layer's, or one that is in the store already.
+pub(crate) struct TarOrigin {
+    store: Store,
+    diff_id: Digest,
+    layer: Option<(Layer, Arc<dyn Fetch>)>,
+    file: Mutex<Option<Arc<File>>>,
+}
+
+impl std::fmt::Debug for TarOrigin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("TarOrigin").field(&self.diff_id).finish()
+    }
+}
+
+impl TarOrigin {
+    /// A layer's tar. Nothing is read before it is needed.
+    pub(crate) fn of_layer(store: &Store, layer: Layer, fetch: Arc<dyn Fetch>) -> Self {
+        Self {
+            store: store.clone(),
+            diff_id: layer.diff_id.clone(),
+            layer: Some((layer, fetch)),
+            file: Mutex::default(),
+        }
+    }
+
+    /// A tar that [`write_tar`] made.
+    pub(crate) fn of_store(store: &Store, diff_id: Digest) -> Self {
+        Self { store: store.clone(), diff_id, layer: None, file: Mutex::default() }
+    }
+
+    pub(crate) fn diff_id(&self) -> &Digest {
+        &self.diff_id
+    }
+
+    /// The open tar; a compressed layer is decompressed into the store first, once.
+    pub(crate) fn open(&self) -> Result<Arc<File>> {
+        let mut slot = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &*slot {
+            return Ok(file.clone());
+        }
+        let file = Arc::new(self.find()?);
+        *slot = Some(file.clone());
+        Ok(file)
+    }
+
+    fn find(&self) -> Result<File> {
+        let path = self.store.tar_path(&self.diff_id)?;
+        match File::open(&path) {
+            Ok(file) => return Ok(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("open", &path)(error)),
+        }
+        let Some((layer, fetch)) = &self.layer else {
+            return Err(Error::NotFound(format!("the store has lost the archive {}", self.diff_id)));
+        };
+        if layer.diff_id == layer.descriptor.digest {
+            // Not compressed: read where it lies.
+            if self.store.contains(&layer.diff_id).is_none() {
+                fetch.fetch(&self.store)?;
+            }
+            return self.store.open_blob(&layer.diff_id);
+        }
+        let found = write_tar(&self.store, uncompressed(&self.store, layer, fetch.as_ref())?)?;
+        if found != self.diff_id {
+            return Err(Error::Corrupt(format!(
+                "the layer {} has the diff ID {found}, and the image says {}",
+                layer.descriptor.digest, self.diff_id
+            )));
+        }
+        File::open(&path).map_err(Error::io("open", &path))
+    }
+}
+
+/// Writes an uncompressed archive into the store; gives its digest.
+pub(crate) fn write_tar(store: &Store, archive: impl Read) -> Result<Digest> {
+    let file = store.temporary()?;
+    let shown = file.path().to_owned();
+    let mut writer = Hashing::new(file, Hasher::sha256());
+    io::copy(&mut BufReader::with_capacity(128 * 1024, archive), &mut writer).map_err(Error::io("write", &shown))?;
+    let diff_id = writer.hasher.finish();
+    store::persist(writer.inner, &store.tar_path(&diff_id)?)?;
+    Ok(diff_id)
+}

@@ -1,0 +1,157 @@
+//! A file system as a value.
+
+mod change;
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::apply::{self, Extents, Whiteouts};
+use crate::content::{Content, Origin};
+use crate::layer::{TarOrigin, Toc};
+use crate::tree::{LeafBody, Node, Tree};
+use crate::{Directory, Entry, Error, Fetch, Layer, Result, Stat, Store, name};
+
+pub use change::{Change, ChangeEntry};
+
+/// Where the content of files comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A granted directory.
+    Directory(Directory),
+    /// Another snapshot.
+    Snapshot(Snapshot),
+}
+
+/// A file system: names, metadata, and where content lies. Cheap to clone; versions share what they have in common.
+#[derive(Debug, Clone)]
+pub struct Snapshot(Arc<Versions>);
+
+#[derive(Debug)]
+struct Versions {
+    tree: Tree,
+    /// Before the last `extend`.
+    base: Tree,
+}
+
+impl Snapshot {
+    /// The empty file system.
+    pub fn scratch() -> Self {
+        Self::unchanged(Tree::empty())
+    }
+
+    /// The file system of an image's layers, base first. A layer is fetched only if the store lacks its table of contents, or when a file
+    /// in it is read for the first time. Fails with [`Error::Corrupt`] if a layer has not its diff ID, and [`Error::Invalid`] if one is no tar archive.
+    pub fn from_layers(store: &Store, layers: Vec<(Layer, Arc<dyn Fetch>)>) -> Result<Self> {
+        let contents = contents(store, &layers);
+        let mut tree = Tree::empty();
+        for ((layer, fetch), toc) in layers.into_iter().zip(contents) {
+            let origin = Origin::Tar(Arc::new(TarOrigin::of_layer(store, layer, fetch)));
+            apply::apply(&mut tree, toc?.items, &Extents::Of { origin: &origin, begin: 0 }, Whiteouts::Apply)?;
+        }
+        Ok(Self::unchanged(tree))
+    }
+
+    /// Metadata of a path. Symlinks in its parents are resolved inside the snapshot; `follow` says whether one in the last component is.
+    /// Fails with [`Error::NotFound`], and [`Error::Invalid`] on a loop of links.
+    pub fn stat(&self, path: &str, follow: bool) -> Result<Stat> {
+        self.find(path, follow).map(Node::stat)
+    }
+
+    /// The entries of a directory, sorted by the bytes of their names; symlinks in `path` are resolved.
+    /// Fails as [`Snapshot::stat`] does, and with [`Error::Invalid`] if it is no directory.
+    pub fn list(&self, path: &str) -> Result<Vec<Entry>> {
+        let Node::Directory(directory) = self.find(path, true)? else {
+            return Err(Error::Invalid(format!("`{path}` is no directory")));
+        };
+        Ok(directory
+            .children
+            .iter()
+            .map(|(file, node)| Entry { name: name::encode(file), stat: node.stat() })
+            .collect())
+    }
+
+    /// A small file, symlinks resolved. Fails as [`Snapshot::stat`] does, and with [`Error::Invalid`] if it is no regular file or
+    /// larger than `limit` bytes.
+    pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
+        let (content, size) =
+            regular(self.find(path, true)?).ok_or_else(|| Error::Invalid(format!("`{path}` is no regular file")))?;
+        if size > limit {
+            return Err(Error::Invalid(format!("`{path}` is larger than {limit} bytes")));
+        }
+        let mut bytes = Vec::new();
+        let mut reader = content.open(size)?;
+        reader.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+        reader.finish()?;
+        Ok(bytes)
+    }
+
+    /// The path with all symlinks resolved, without leading `/`; empty for the root. Components from the first one that does not exist
+    /// on are kept. Fails with [`Error::Invalid`] on a loop of links.
+    pub fn real_path(&self, path: &str) -> Result<String> {
+        Ok(name::encode(&self.tree().resolve(&name::decode(path)?, true)?.path))
+    }
+
+    /// This file system with changes, in their order. Content of a source is named, not copied; files of directories are looked at
+    /// once, so that [`Snapshot::pack`] can tell if they change. Fails with [`Error::Invalid`] on a change that can't be applied.
+    pub fn extend(&self, sources: &[Source], entries: Vec<ChangeEntry>) -> Result<Self> {
+        let mut tree = self.tree().clone();
+        entries.into_iter().try_for_each(|entry| change::apply(&mut tree, sources, entry))?;
+        Ok(Self(Arc::new(Versions { tree, base: self.tree().clone() })))
+    }
+
+    pub(crate) fn unchanged(tree: Tree) -> Self {
+        Self(Arc::new(Versions { base: tree.clone(), tree }))
+    }
+
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.0.tree
+    }
+
+    pub(crate) fn base(&self) -> &Tree {
+        &self.0.base
+    }
+
+    fn find(&self, path: &str, follow: bool) -> Result<&Node> {
+        let resolved = self.tree().resolve(&name::decode(path)?, follow)?;
+        resolved.node.ok_or_else(|| Error::NotFound(format!("there is no `{path}`")))
+    }
+}
+
+/// Content and size of a regular file.
+pub(crate) fn regular(node: &Node) -> Option<(&Content, u64)> {
+    match node {
+        Node::Leaf(leaf) => match &leaf.body {
+            LeafBody::Regular { size, content } => Some((content, *size)),
+            _ => None,
+        },
+        Node::Directory(_) => None,
+    }
+}
+
+/// Tables of contents in the order of their layers, read side by side: decompressing one layer can't be divided.
+fn contents(store: &Store, layers: &[(Layer, Arc<dyn Fetch>)]) -> Vec<Result<Toc>> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(layers.len());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((at, (layer, fetch))) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, layers.get(at)?)))
+        {
+            done.push((at, Toc::of_layer(store, layer, fetch.as_ref())));
+        }
+        done
+    };
+    let mut done: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, toc)| toc).collect()
+}
