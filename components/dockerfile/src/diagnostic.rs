@@ -20,11 +20,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A message without a hint.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
-        Self {
-            span,
-            message: message.into(),
-            hint: None,
-        }
+        Self { span, message: message.into(), hint: None }
     }
 
     /// The same message with a hint.
@@ -51,28 +47,16 @@ impl Diagnostic {
         let (first, column) = self.line_column(source);
         let (last, end_column) = source.line_column(self.span.end.max(self.span.start));
         // A span that ends at the start of a line doesn't cover that line.
-        let (last, end_column) = if last > first && end_column == 1 {
-            (last - 1, u32::MAX)
-        } else {
-            (last, end_column)
-        };
+        let (last, end_column) =
+            if last > first && end_column == 1 { (last - 1, u32::MAX) } else { (last, end_column) };
         let shown = last.min(first.saturating_add(MAX_LINES - 1));
         let width = shown.to_string().len();
         let mut out = format!("{:width$} |", "");
         for number in first..=shown {
             let line = source.line(number);
-            let from = if number == first {
-                column
-            } else {
-                indent(line)
-            };
+            let from = if number == first { column } else { indent(line) };
             let until = if number == last { end_column } else { u32::MAX };
-            let _ = write!(
-                out,
-                "\n{number:width$} | {line}\n{:width$} | {}",
-                "",
-                carets(line, from, until)
-            );
+            let _ = write!(out, "\n{number:width$} | {line}\n{:width$} | {}", "", carets(line, from, until));
         }
         if shown < last {
             let _ = write!(out, "\n{:width$} | ...", "");
@@ -83,12 +67,7 @@ impl Diagnostic {
     /// Name, line, column, message, excerpt and hint, for a terminal. No final line end.
     pub fn render(&self, source: &Source) -> String {
         let (line, column) = self.line_column(source);
-        let mut out = format!(
-            "{}:{line}:{column}: {}\n{}",
-            source.name,
-            self.message,
-            self.excerpt(source)
-        );
+        let mut out = format!("{}:{line}:{column}: {}\n{}", source.name, self.message, self.excerpt(source));
         if let Some(hint) = &self.hint {
             let _ = write!(out, "\nhint: {hint}");
         }
@@ -135,10 +114,7 @@ mod tests {
 
     #[test]
     fn points_at_a_word() {
-        assert_eq!(
-            excerpt("FROM a\nCOPPY a b\n", 7, 12),
-            "  |\n2 | COPPY a b\n  | ^^^^^"
-        );
+        assert_eq!(excerpt("FROM a\nCOPPY a b\n", 7, 12), "  |\n2 | COPPY a b\n  | ^^^^^");
     }
 
     #[test]
@@ -148,10 +124,7 @@ mod tests {
 
     #[test]
     fn covers_continuation_lines() {
-        assert_eq!(
-            excerpt("RUN a \\\n  b\n", 0, 11),
-            "  |\n1 | RUN a \\\n  | ^^^^^^^\n2 |   b\n  |   ^"
-        );
+        assert_eq!(excerpt("RUN a \\\n  b\n", 0, 11), "  |\n1 | RUN a \\\n  | ^^^^^^^\n2 |   b\n  |   ^");
     }
 
     #[test]
@@ -170,8 +143,7 @@ mod tests {
     #[test]
     fn renders_place_and_hint() {
         let source = Source::new("Dockerfile", "\u{feff}FRM a\r\n");
-        let text = Diagnostic::new(Span::new(3, 6), "unknown instruction: FRM")
-            .with_hint("did you mean `FROM`?");
+        let text = Diagnostic::new(Span::new(3, 6), "unknown instruction: FRM").with_hint("did you mean `FROM`?");
         assert_eq!(
             text.render(&source),
             "Dockerfile:1:1: unknown instruction: FRM\n  |\n1 | FRM a\n  | ^^^\nhint: did you mean `FROM`?"

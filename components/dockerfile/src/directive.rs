@@ -15,10 +15,7 @@ pub(crate) struct DirectiveReader {
 impl DirectiveReader {
     /// For a text that can't have directives, such as an ONBUILD trigger.
     pub(crate) fn none() -> Self {
-        Self {
-            done: true,
-            ..Self::default()
-        }
+        Self { done: true, ..Self::default() }
     }
 
     /// The escape character in force.
@@ -65,8 +62,7 @@ impl DirectiveReader {
 fn key_value(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.strip_prefix('#')?.trim_start().split_once('=')?;
     let (key, value) = (key.trim_end(), value.trim());
-    let named = key.starts_with(|c: char| c.is_ascii_alphabetic())
-        && key.chars().all(|c| c.is_ascii_alphanumeric());
+    let named = key.starts_with(|c: char| c.is_ascii_alphabetic()) && key.chars().all(|c| c.is_ascii_alphanumeric());
     (named && !value.is_empty()).then_some((key, value))
 }
 
@@ -74,32 +70,18 @@ fn escape(value: &Word) -> Result<char, Diagnostic> {
     match value.raw.as_str() {
         "\\" => Ok('\\'),
         "`" => Ok('`'),
-        other => Err(Diagnostic::new(
-            value.span,
-            format!("invalid escape token '{other}' does not match ` or \\"),
-        )),
+        other => Err(Diagnostic::new(value.span, format!("invalid escape token '{other}' does not match ` or \\"))),
     }
 }
 
 fn first_word(value: Word) -> Word {
     let length = value.raw.find(' ').unwrap_or(value.raw.len());
-    Word::new(
-        &value.raw[..length],
-        Span::new(value.span.start, value.span.start + length),
-    )
+    Word::new(&value.raw[..length], Span::new(value.span.start, value.span.start + length))
 }
 
 fn check(value: &Word) -> Result<Check, Diagnostic> {
-    let mut check = Check {
-        span: value.span,
-        ..Check::default()
-    };
-    for option in value
-        .raw
-        .split(';')
-        .map(str::trim)
-        .filter(|option| !option.is_empty())
-    {
+    let mut check = Check { span: value.span, ..Check::default() };
+    for option in value.raw.split(';').map(str::trim).filter(|option| !option.is_empty()) {
         let invalid = || Diagnostic::new(value.span, format!("invalid check option \"{option}\""));
         let (key, value) = option.split_once('=').ok_or_else(invalid)?;
         let value = value.trim();
@@ -116,8 +98,5 @@ fn check(value: &Word) -> Result<Check, Diagnostic> {
 }
 
 fn list(value: &str) -> Vec<String> {
-    value
-        .split(',')
-        .map(|rule| rule.trim().to_owned())
-        .collect()
+    value.split(',').map(|rule| rule.trim().to_owned()).collect()
 }

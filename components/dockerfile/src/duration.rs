@@ -36,9 +36,7 @@ fn part(text: &str) -> Option<(u128, &str)> {
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') || whole.len() > 19 {
         return None;
     }
-    let length = rest
-        .find(|c: char| c.is_ascii_digit() || c == '.')
-        .unwrap_or(rest.len());
+    let length = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(length);
     let unit: u128 = match unit {
         "ns" => 1,
@@ -49,19 +47,11 @@ fn part(text: &str) -> Option<(u128, &str)> {
         "h" => 3_600_000_000_000,
         _ => return None,
     };
-    let whole: u128 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
+    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     // Digits beyond nanoseconds don't count.
     let fraction = &fraction[..fraction.len().min(18)];
     let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    let fraction: u128 = if fraction.is_empty() {
-        0
-    } else {
-        fraction.parse().ok()?
-    };
+    let fraction: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
     Some((whole * unit + fraction * unit / scale, rest))
 }
 

@@ -71,15 +71,8 @@ pub fn expand(raw: &str, escape: char, lookup: Lookup<'_>) -> Result<Expanded, E
 /// # Errors
 ///
 /// See [`ExpandError`].
-pub fn expand_heredoc(
-    raw: &str,
-    escape: char,
-    lookup: Lookup<'_>,
-) -> Result<Expanded, ExpandError> {
-    let options = Options {
-        plain_quotes: true,
-        ..Options::default()
-    };
+pub fn expand_heredoc(raw: &str, escape: char, lookup: Lookup<'_>) -> Result<Expanded, ExpandError> {
+    let options = Options { plain_quotes: true, ..Options::default() };
     let (value, _, undefined) = Lexer::new(raw, escape, lookup, options).run()?;
     Ok(Expanded { value, undefined })
 }
@@ -96,23 +89,14 @@ pub fn words(raw: &str, escape: char, lookup: Lookup<'_>) -> Result<Vec<String>,
 
 /// Splits a text as [`words`] does without changing anything in the words.
 pub(crate) fn raw_words(raw: &str) -> Result<Vec<String>, ExpandError> {
-    let options = Options {
-        keep_quotes: true,
-        keep_escapes: true,
-        keep_unset: true,
-        plain_quotes: false,
-    };
+    let options = Options { keep_quotes: true, keep_escapes: true, keep_unset: true, plain_quotes: false };
     let (_, words, _) = Lexer::new(raw, '\\', &|_| None, options).run()?;
     Ok(words)
 }
 
 /// Splits a text as [`words`] does, keeping variables and, when asked, quotes.
 pub(crate) fn literal_words(raw: &str, keep_quotes: bool) -> Result<Vec<String>, ExpandError> {
-    let options = Options {
-        keep_quotes,
-        keep_unset: true,
-        ..Options::default()
-    };
+    let options = Options { keep_quotes, keep_unset: true, ..Options::default() };
     let (_, words, _) = Lexer::new(raw, '\\', &|_| None, options).run()?;
     Ok(words)
 }
@@ -139,14 +123,7 @@ type Outcome = (String, Vec<String>, Vec<String>);
 
 impl<'a> Lexer<'a> {
     fn new(raw: &'a str, escape: char, lookup: Lookup<'a>, options: Options) -> Self {
-        Self {
-            chars: raw.chars().peekable(),
-            escape,
-            lookup,
-            options,
-            undefined: Vec::new(),
-            depth: 0,
-        }
+        Self { chars: raw.chars().peekable(), escape, lookup, options, undefined: Vec::new(), depth: 0 }
     }
 
     fn run(mut self) -> Result<Outcome, ExpandError> {
@@ -157,11 +134,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads up to a character, which is consumed, or to the end.
-    fn until(
-        &mut self,
-        stop: Option<char>,
-        keep_escapes: bool,
-    ) -> Result<(String, Words), ExpandError> {
+    fn until(&mut self, stop: Option<char>, keep_escapes: bool) -> Result<(String, Words), ExpandError> {
         if self.depth == MAX_DEPTH {
             return Err(ExpandError::Depth);
         }
@@ -188,11 +161,7 @@ impl<'a> Lexer<'a> {
                     value.push_str(&text);
                 }
                 '\'' | '"' if !self.options.plain_quotes => {
-                    let text = if next == '"' {
-                        self.double_quoted()?
-                    } else {
-                        self.single_quoted()?
-                    };
+                    let text = if next == '"' { self.double_quoted()? } else { self.single_quoted()? };
                     words.push_whole(&text);
                     value.push_str(&text);
                 }
@@ -287,11 +256,7 @@ impl<'a> Lexer<'a> {
     /// Consumes an opening quote and gives it when quotes are kept.
     fn quote_mark(&mut self) -> String {
         let mark = self.chars.next();
-        if self.options.keep_quotes {
-            mark.into_iter().collect()
-        } else {
-            String::new()
-        }
+        if self.options.keep_quotes { mark.into_iter().collect() } else { String::new() }
     }
 
     /// `<<` and blanks behind it belong to one word, so that `<< EOF` is found as a heredoc.
@@ -349,12 +314,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// `${name-word}`, `${name+word}`, `${name?word}`; with a colon an empty value counts as unset.
-    fn conditional(
-        &mut self,
-        name: &str,
-        modifier: char,
-        colon: bool,
-    ) -> Result<String, ExpandError> {
+    fn conditional(&mut self, name: &str, modifier: char, colon: bool) -> Result<String, ExpandError> {
         let (word, _) = self.until(Some('}'), false)?;
         let value = self.get(name);
         if value.is_none() && self.options.keep_unset {
@@ -369,15 +329,8 @@ impl<'a> Lexer<'a> {
             ('?', Some(value)) => Ok(value),
             ('?', None) => {
                 let state = if set { "empty" } else { "unset" };
-                let message = if word.is_empty() {
-                    format!("is not allowed to be {state}")
-                } else {
-                    word
-                };
-                Err(ExpandError::Required {
-                    name: name.to_owned(),
-                    message,
-                })
+                let message = if word.is_empty() { format!("is not allowed to be {state}") } else { word };
+                Err(ExpandError::Required { name: name.to_owned(), message })
             }
             _ => Ok(String::new()),
         }
@@ -394,11 +347,7 @@ impl<'a> Lexer<'a> {
             None => (word.as_str(), false),
         };
         let pattern = Pattern::new(text).ok_or_else(|| ExpandError::Pattern(text.to_owned()))?;
-        Ok(if side == '#' {
-            pattern.trim_start(&value, longest)
-        } else {
-            pattern.trim_end(&value, longest)
-        })
+        Ok(if side == '#' { pattern.trim_start(&value, longest) } else { pattern.trim_end(&value, longest) })
     }
 
     /// `${name/pattern/replacement}` and `${name//pattern/replacement}`.
@@ -418,11 +367,7 @@ impl<'a> Lexer<'a> {
 
     /// What an unset variable gives.
     fn unset(&self, written: String) -> String {
-        if self.options.keep_unset {
-            written
-        } else {
-            String::new()
-        }
+        if self.options.keep_unset { written } else { String::new() }
     }
 
     /// Letters, digits and `_`; or digits; or one special parameter of the shell; or nothing.

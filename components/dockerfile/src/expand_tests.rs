@@ -4,24 +4,13 @@ use proptest::prelude::*;
 /// Looks names up in `PWD=/home`, `SHELL=bash`, `KOREAN=한국어`, `NULL=` and those given.
 fn with<'a>(given: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
     move |name| {
-        let standard = [
-            ("PWD", "/home"),
-            ("SHELL", "bash"),
-            ("KOREAN", "한국어"),
-            ("NULL", ""),
-        ];
-        given
-            .iter()
-            .chain(&standard)
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| (*value).to_owned())
+        let standard = [("PWD", "/home"), ("SHELL", "bash"), ("KOREAN", "한국어"), ("NULL", "")];
+        given.iter().chain(&standard).find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
     }
 }
 
 fn ok(raw: &str, given: &[(&str, &str)]) -> String {
-    expand(raw, '\\', &with(given))
-        .unwrap_or_else(|error| panic!("{raw}: {error}"))
-        .value
+    expand(raw, '\\', &with(given)).unwrap_or_else(|error| panic!("{raw}: {error}")).value
 }
 
 #[track_caller]
@@ -88,15 +77,7 @@ fn row_23_plain_quotes_and_escapes() {
 
 #[test]
 fn row_23_unfinished_quotes() {
-    errors(&[
-        "he'llo",
-        "\"hello",
-        "\"hello\\\"",
-        "'hello\\''",
-        "\"$PWD",
-        "'",
-        "\"",
-    ]);
+    errors(&["he'llo", "\"hello", "\"hello\\\"", "'hello\\''", "\"$PWD", "'", "\""]);
 }
 
 #[test]
@@ -174,30 +155,15 @@ fn row_27_replacing() {
         ("/foo*/*/*.txt", r"\*/", ".", "/foo.*/*.txt - /foo..*.txt"),
         ("/tmp/tmp/bar.txt", "/tmp", "", "/tmp/bar.txt - /bar.txt"),
         ("/a/foo/b/c.txt", "/?/", "/", "/foo/b/c.txt - /foo/c.txt"),
-        (
-            "http://google.de",
-            "http://",
-            "https://",
-            "https://google.de - https://google.de",
-        ),
+        ("http://google.de", "http://", "https://", "https://google.de - https://google.de"),
         ("ab", "", "-", "-ab - -a-b-"),
         ("aab", "a*", "x", "x - x"),
         ("baa", "?", "x", "xaa - xxx"),
     ];
     for (value, needle, replacement, expected) in rows {
-        assert_eq!(
-            ok(
-                both,
-                &[("FOO", value), ("NEEDLE", needle), ("R", replacement)]
-            ),
-            *expected,
-            "{value} {needle}"
-        );
+        assert_eq!(ok(both, &[("FOO", value), ("NEEDLE", needle), ("R", replacement)]), *expected, "{value} {needle}");
     }
-    assert_eq!(
-        ok(r"${FOO//\//\/}", &[("FOO", "/tmp/foo.txt")]),
-        r"\/tmp\/foo.txt"
-    );
+    assert_eq!(ok(r"${FOO//\//\/}", &[("FOO", "/tmp/foo.txt")]), r"\/tmp\/foo.txt");
     assert_eq!(ok("${FOO///}", &[("FOO", "xxyy")]), "xxyy");
     assert_eq!(ok("${FOO///}", &[]), "");
 }
@@ -231,20 +197,10 @@ fn row_28_bad_substitutions() {
 
 #[test]
 fn row_29_nesting() {
-    table(
-        &[
-            ("${x:-${y:-z}}", "z"),
-            ("${x:-${PWD:+${y-deep}}}", "deep"),
-            ("${x:-a$PWD}b", "a/homeb"),
-        ],
-        &[],
-    );
+    table(&[("${x:-${y:-z}}", "z"), ("${x:-${PWD:+${y-deep}}}", "deep"), ("${x:-a$PWD}b", "a/homeb")], &[]);
     let deep = |n: usize| format!("{}x{}", "${a:-".repeat(n), "}".repeat(n));
     assert_eq!(ok(&deep(MAX_DEPTH - 1), &[]), "x");
-    assert_eq!(
-        expand(&deep(10_000), '\\', &with(&[])),
-        Err(ExpandError::Depth)
-    );
+    assert_eq!(expand(&deep(10_000), '\\', &with(&[])), Err(ExpandError::Depth));
 }
 
 #[test]
@@ -299,10 +255,7 @@ fn row_105_heredoc_bodies_have_no_quotes() {
 
 #[test]
 fn heredoc_words_stay_as_they_are() {
-    assert_eq!(
-        raw_words(r#"RUN "<<NO" <<  EO'F' a\ b $X"#).unwrap(),
-        ["RUN", "\"<<NO\"", "<<  EO'F'", r"a\ b", "$X"]
-    );
+    assert_eq!(raw_words(r#"RUN "<<NO" <<  EO'F' a\ b $X"#).unwrap(), ["RUN", "\"<<NO\"", "<<  EO'F'", r"a\ b", "$X"]);
 }
 
 proptest! {

@@ -33,10 +33,7 @@ impl Flags {
         for flag in raw {
             let (name, takes, value) = check(flag, known)?;
             if takes != Takes::Many && flags.get(name).is_some() {
-                return Err(Diagnostic::new(
-                    flag.place.span(),
-                    format!("duplicate flag specified: --{name}"),
-                ));
+                return Err(Diagnostic::new(flag.place.span(), format!("duplicate flag specified: --{name}")));
             }
             flags.values.push((name, value));
         }
@@ -55,10 +52,7 @@ impl Flags {
 
     /// All values of a flag.
     pub(crate) fn all<'f>(&'f self, name: &str) -> impl Iterator<Item = &'f Word> {
-        self.values
-            .iter()
-            .filter(move |(own, _)| *own == name)
-            .map(|(_, value)| value)
+        self.values.iter().filter(move |(own, _)| *own == name).map(|(_, value)| value)
     }
 
     /// Value of a boolean flag, when it is there.
@@ -69,9 +63,7 @@ impl Flags {
 
 fn check(flag: &RawFlag<'_>, known: Known) -> Result<(&'static str, Takes, Word), Diagnostic> {
     let text = flag.text.strip_prefix("--").unwrap_or(&flag.text);
-    let (name, value) = text
-        .split_once('=')
-        .map_or((text, None), |(name, value)| (name, Some(value)));
+    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
     let error = |message: String| Diagnostic::new(flag.place.span(), message);
     let Some(&(name, takes)) = known.iter().find(|(own, _)| *own == name) else {
         let mut unknown = error(format!("unknown flag: --{name}"));
@@ -86,19 +78,13 @@ fn check(flag: &RawFlag<'_>, known: Known) -> Result<(&'static str, Takes, Word)
                 return Err(error(format!("missing a value on flag: --{name}")));
             }
             _ => {
-                return Err(error(format!(
-                    "expecting boolean value for flag --{name}, not: {value}"
-                )));
+                return Err(error(format!("expecting boolean value for flag --{name}, not: {value}")));
             }
         },
         (_, Some(value)) => value.to_owned(),
         (_, None) => return Err(error(format!("missing a value on flag: --{name}"))),
     };
-    Ok((
-        name,
-        takes,
-        Word::new(value, value_place(flag.place).span()),
-    ))
+    Ok((name, takes, Word::new(value, value_place(flag.place).span())))
 }
 
 /// What stands behind the `=`; all of it when there is none.

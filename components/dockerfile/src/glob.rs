@@ -65,10 +65,7 @@ pub(crate) enum Token {
     /// Any characters but `/`.
     Many,
     /// One character of some ranges, or of none of them.
-    Class {
-        negated: bool,
-        ranges: Vec<(char, char)>,
-    },
+    Class { negated: bool, ranges: Vec<(char, char)> },
     /// `**/`: nothing, or anything that ends with `/`.
     Directories,
     /// Anything.
@@ -81,10 +78,7 @@ impl Token {
             Self::Literal(own) => *own == next,
             Self::One | Self::Many => next != '/',
             Self::Class { negated, ranges } => {
-                ranges
-                    .iter()
-                    .any(|(low, high)| (*low..=*high).contains(&next))
-                    != *negated
+                ranges.iter().any(|(low, high)| (*low..=*high).contains(&next)) != *negated
             }
             Self::Directories | Self::All => true,
         }
@@ -131,11 +125,7 @@ impl<'p> Chars<'p> {
                 return Ok(Token::Class { negated, ranges });
             }
             let low = self.member()?;
-            let high = if self.next_if('-') {
-                self.member()?
-            } else {
-                low
-            };
+            let high = if self.next_if('-') { self.member()? } else { low };
             ranges.push((low, high));
         }
     }
@@ -163,11 +153,7 @@ impl<'t> Run<'t> {
     /// Reads a text.
     pub(crate) fn over(tokens: &'t [Token], text: &str) -> Self {
         let size = tokens.len() + 1;
-        let mut run = Self {
-            tokens,
-            before: vec![false; size],
-            within: vec![false; size],
-        };
+        let mut run = Self { tokens, before: vec![false; size], within: vec![false; size] };
         run.before[0] = true;
         run.skip();
         for next in text.chars() {
@@ -191,8 +177,7 @@ impl<'t> Run<'t> {
     /// Tokens that can stand for nothing.
     fn skip(&mut self) {
         for (index, token) in self.tokens.iter().enumerate() {
-            if self.before[index] && matches!(token, Token::Many | Token::Directories | Token::All)
-            {
+            if self.before[index] && matches!(token, Token::Many | Token::Directories | Token::All) {
                 self.before[index + 1] = true;
             }
         }
@@ -288,14 +273,9 @@ mod tests {
 
     #[test]
     fn wildcards_are_found() {
-        for (path, expected) in [
-            ("a*", true),
-            ("[a]", true),
-            ("?", true),
-            (r"a\*", false),
-            ("a/b", false),
-            (r"\\*", true),
-        ] {
+        for (path, expected) in
+            [("a*", true), ("[a]", true), ("?", true), (r"a\*", false), ("a/b", false), (r"\\*", true)]
+        {
             assert_eq!(has_wildcards(path), expected, "{path}");
         }
     }
@@ -305,8 +285,7 @@ mod tests {
         match pattern.split_first() {
             None => name.is_empty(),
             Some(('*', rest)) => {
-                naive(rest, name)
-                    || name.first().is_some_and(|c| *c != '/') && naive(pattern, &name[1..])
+                naive(rest, name) || name.first().is_some_and(|c| *c != '/') && naive(pattern, &name[1..])
             }
             Some(('?', rest)) => name.first().is_some_and(|c| *c != '/') && naive(rest, &name[1..]),
             Some((own, rest)) => name.first() == Some(own) && naive(rest, &name[1..]),

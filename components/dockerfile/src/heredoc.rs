@@ -18,22 +18,8 @@ pub(crate) struct Opening {
 impl Opening {
     /// With its body.
     pub(crate) fn with(self, content: String, content_span: Span) -> Heredoc {
-        let Self {
-            descriptor,
-            name,
-            expand,
-            chomp,
-            span,
-        } = self;
-        Heredoc {
-            descriptor,
-            name,
-            content,
-            expand,
-            chomp,
-            span,
-            content_span,
-        }
+        let Self { descriptor, name, expand, chomp, span } = self;
+        Heredoc { descriptor, name, content, expand, chomp, span, content_span }
     }
 }
 
@@ -66,9 +52,7 @@ pub(crate) fn opening(text: &str) -> Result<Option<Opening>, ExpandError> {
     let Some(rest) = text[digits..].strip_prefix("<<") else {
         return Ok(None);
     };
-    let (chomp, rest) = rest
-        .strip_prefix('-')
-        .map_or((false, rest), |rest| (true, rest));
+    let (chomp, rest) = rest.strip_prefix('-').map_or((false, rest), |rest| (true, rest));
     let rest = rest.trim_start();
     if rest.is_empty() || rest.contains('<') {
         return Ok(None);
@@ -80,18 +64,8 @@ pub(crate) fn opening(text: &str) -> Result<Option<Opening>, ExpandError> {
     // A quote that is gone after quote removal did quote something.
     let with_quotes = literal_words(rest, true)?.concat();
     let expand = quotes(name) == quotes(&with_quotes);
-    let descriptor = if digits == 0 {
-        0
-    } else {
-        text[..digits].parse().unwrap_or(u32::MAX)
-    };
-    Ok(Some(Opening {
-        descriptor,
-        name: name.clone(),
-        expand,
-        chomp,
-        span: Span::default(),
-    }))
+    let descriptor = if digits == 0 { 0 } else { text[..digits].parse().unwrap_or(u32::MAX) };
+    Ok(Some(Opening { descriptor, name: name.clone(), expand, chomp, span: Span::default() }))
 }
 
 fn quotes(text: &str) -> usize {
@@ -104,9 +78,6 @@ impl Heredoc {
         if !self.chomp {
             return self.content.clone();
         }
-        self.content
-            .split_inclusive('\n')
-            .map(|line| line.trim_start_matches('\t'))
-            .collect()
+        self.content.split_inclusive('\n').map(|line| line.trim_start_matches('\t')).collect()
     }
 }

@@ -43,18 +43,12 @@ impl Matcher {
         let mut matcher = Self::default();
         let mut start = 0;
         for full in text.split_inclusive('\n') {
-            let line = if start == 0 {
-                full.trim_start_matches('\u{feff}')
-            } else {
-                full
-            };
+            let line = if start == 0 { full.trim_start_matches('\u{feff}') } else { full };
             let at = start + full.len() - line.len() + (line.len() - line.trim_start().len());
             start += full.len();
             let pattern = line.trim();
             if !line.starts_with('#') && !pattern.is_empty() {
-                matcher
-                    .rules
-                    .push(Rule::new(pattern, Span::new(at, at + pattern.len()))?);
+                matcher.rules.push(Rule::new(pattern, Span::new(at, at + pattern.len()))?);
             }
         }
         Ok(matcher)
@@ -67,9 +61,7 @@ impl Matcher {
     /// As [`Matcher::new`]; the place is that of the word.
     pub fn from_words(words: &[crate::Word]) -> Result<Self, Diagnostic> {
         let filled = words.iter().filter(|word| !word.raw.trim().is_empty());
-        let rules = filled
-            .map(|word| Rule::new(word.raw.trim(), word.span))
-            .collect::<Result<_, _>>()?;
+        let rules = filled.map(|word| Rule::new(word.raw.trim(), word.span)).collect::<Result<_, _>>()?;
         Ok(Self { rules })
     }
 
@@ -111,10 +103,7 @@ impl Matcher {
             return true;
         }
         // What is below is matched by the patterns that match the directory; only those behind the last such one can undo it.
-        let last = self
-            .rules
-            .iter()
-            .rposition(|rule| !rule.negated && rule.matches_or_parent(&path));
+        let last = self.rules.iter().rposition(|rule| !rule.negated && rule.matches_or_parent(&path));
         let below = format!("{path}/");
         self.rules
             .iter()
@@ -125,9 +114,7 @@ impl Matcher {
 
 impl Rule {
     fn new(text: &str, span: Span) -> Result<Self, Diagnostic> {
-        let (negated, pattern) = text
-            .strip_prefix('!')
-            .map_or((false, text), |rest| (true, rest.trim()));
+        let (negated, pattern) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest.trim()));
         if pattern.is_empty() {
             let error = Diagnostic::new(span, "illegal exclusion pattern: \"!\"");
             return Err(error.with_hint("name what is to be taken back in, right after `!`"));
@@ -137,14 +124,8 @@ impl Rule {
             Some(rest) if !rest.is_empty() => rest.to_owned(),
             _ => cleaned,
         };
-        let shape = shape(&pattern)
-            .map_err(|error| Diagnostic::new(span, format!("{error}: {pattern}")))?;
-        Ok(Self {
-            pattern,
-            negated,
-            span,
-            shape,
-        })
+        let shape = shape(&pattern).map_err(|error| Diagnostic::new(span, format!("{error}: {pattern}")))?;
+        Ok(Self { pattern, negated, span, shape })
     }
 
     fn matches(&self, path: &str) -> bool {
@@ -155,10 +136,7 @@ impl Rule {
     }
 
     fn matches_or_parent(&self, path: &str) -> bool {
-        self.matches(path)
-            || path
-                .match_indices('/')
-                .any(|(at, _)| self.matches(&path[..at]))
+        self.matches(path) || path.match_indices('/').any(|(at, _)| self.matches(&path[..at]))
     }
 
     fn could_match_below(&self, directory: &str) -> bool {
@@ -179,11 +157,7 @@ fn shape(pattern: &str) -> Result<Shape, BadPattern> {
         let token = if next == '*' && chars.next_if('*') {
             let slash = chars.next_if('/');
             plain_suffix |= tokens.is_empty() && !slash;
-            if chars.at_end() {
-                Token::All
-            } else {
-                Token::Directories
-            }
+            if chars.at_end() { Token::All } else { Token::Directories }
         } else {
             chars.token(next)?
         };

@@ -100,16 +100,8 @@ fn row_141_the_last_match_wins() {
         ("*\n!a/**/c", "a/x/y/c", false),
         ("docs\n!docs/README.md", "docs/README.md", false),
         ("docs\n!docs/README.md", "docs/x.md", true),
-        (
-            "docs\n!docs/README.md\ndocs/README*",
-            "docs/README.md",
-            true,
-        ),
-        (
-            "*.md\n!README*.md\nREADME-secret.md",
-            "README-secret.md",
-            true,
-        ),
+        ("docs\n!docs/README.md\ndocs/README*", "docs/README.md", true),
+        ("*.md\n!README*.md\nREADME-secret.md", "README-secret.md", true),
         ("*.md\n!README*.md\nREADME-secret.md", "README.md", false),
         ("**\n! src ", "src/main.rs", false),
         ("**\n!/src", "src/main.rs", false),
@@ -120,13 +112,7 @@ fn row_141_the_last_match_wins() {
 
 #[test]
 fn row_142_bad_patterns() {
-    for (text, start, end) in [
-        ("a\n!\n", 2, 3),
-        ("a\n  ! \n", 4, 5),
-        ("[", 0, 1),
-        ("x\n!a[b", 2, 6),
-        ("a\\", 0, 2),
-    ] {
+    for (text, start, end) in [("a\n!\n", 2, 3), ("a\n  ! \n", 4, 5), ("[", 0, 1), ("x\n!a[b", 2, 6), ("a\\", 0, 2)] {
         let error = Matcher::new(text).unwrap_err();
         assert_eq!(error.span, Span::new(start, end), "{text:?}");
     }
@@ -136,10 +122,7 @@ fn row_142_bad_patterns() {
 fn the_deciding_pattern_is_told() {
     let matcher = matcher("*.md\n!README.md\nREADME*\n");
     let rule = matcher.excluded_by("README.md").unwrap();
-    assert_eq!(
-        (rule.pattern.as_str(), rule.span),
-        ("README*", Span::new(16, 23))
-    );
+    assert_eq!((rule.pattern.as_str(), rule.span), ("README*", Span::new(16, 23)));
     assert_eq!(matcher.excluded_by("x"), None);
 }
 
@@ -162,20 +145,13 @@ fn row_141_directories_to_descend() {
         ("*", "", true),
     ];
     for (text, path, expected) in rows {
-        assert_eq!(
-            matcher(text).may_contain_included(path),
-            expected,
-            "{text:?} {path}"
-        );
+        assert_eq!(matcher(text).may_contain_included(path), expected, "{text:?} {path}");
     }
 }
 
 #[test]
 fn excludes_of_copy() {
-    let words = [
-        crate::Word::new("*.txt", Span::new(3, 8)),
-        crate::Word::new("!a.txt", Span::new(9, 15)),
-    ];
+    let words = [crate::Word::new("*.txt", Span::new(3, 8)), crate::Word::new("!a.txt", Span::new(9, 15))];
     let matcher = Matcher::from_words(&words).unwrap();
     assert!(matcher.matches("b.txt") && !matcher.matches("a.txt"));
     let bad = Matcher::from_words(&[crate::Word::new("!", Span::new(1, 2))]).unwrap_err();
@@ -188,9 +164,9 @@ fn naive(pattern: &[&str], path: &[&str]) -> bool {
         None => path.is_empty(),
         Some((&"**", [])) => !path.is_empty(),
         Some((&"**", rest)) => (0..=path.len()).any(|skipped| naive(rest, &path[skipped..])),
-        Some((part, rest)) => path.split_first().is_some_and(|(first, more)| {
-            crate::glob::matches(part, first) == Ok(true) && naive(rest, more)
-        }),
+        Some((part, rest)) => path
+            .split_first()
+            .is_some_and(|(first, more)| crate::glob::matches(part, first) == Ok(true) && naive(rest, more)),
     }
 }
 
@@ -206,15 +182,7 @@ fn naive_file(lines: &[(bool, Vec<&str>)], path: &[&str]) -> bool {
 }
 
 fn part() -> impl Strategy<Value = &'static str> {
-    prop_oneof![
-        Just("a"),
-        Just("b"),
-        Just("ab"),
-        Just("*"),
-        Just("a*"),
-        Just("?"),
-        Just("**")
-    ]
+    prop_oneof![Just("a"), Just("b"), Just("ab"), Just("*"), Just("a*"), Just("?"), Just("**")]
 }
 
 fn rules() -> impl Strategy<Value = Vec<(bool, Vec<&'static str>)>> {
@@ -222,17 +190,11 @@ fn rules() -> impl Strategy<Value = Vec<(bool, Vec<&'static str>)>> {
 }
 
 fn path() -> impl Strategy<Value = Vec<&'static str>> {
-    prop::collection::vec(
-        prop_oneof![Just("a"), Just("b"), Just("ab"), Just("ba")],
-        1..5,
-    )
+    prop::collection::vec(prop_oneof![Just("a"), Just("b"), Just("ab"), Just("ba")], 1..5)
 }
 
 fn text(rules: &[(bool, Vec<&str>)]) -> String {
-    rules
-        .iter()
-        .map(|(negated, parts)| format!("{}{}\n", if *negated { "!" } else { "" }, parts.join("/")))
-        .collect()
+    rules.iter().map(|(negated, parts)| format!("{}{}\n", if *negated { "!" } else { "" }, parts.join("/"))).collect()
 }
 
 proptest! {

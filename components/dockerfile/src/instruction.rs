@@ -35,11 +35,7 @@ pub struct Directives {
 
 impl Default for Directives {
     fn default() -> Self {
-        Self {
-            escape: '\\',
-            syntax: None,
-            check: None,
-        }
+        Self { escape: '\\', syntax: None, check: None }
     }
 }
 
@@ -356,11 +352,6 @@ impl Kind {
 impl Dockerfile {
     /// Index of the stage of a name, in any case; the last one wins when several have it, as in BuildKit.
     pub fn stage(&self, name: &str) -> Option<usize> {
-        self.stages.iter().rposition(|stage| {
-            stage
-                .name
-                .as_deref()
-                .is_some_and(|own| own.eq_ignore_ascii_case(name))
-        })
+        self.stages.iter().rposition(|stage| stage.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
     }
 }

@@ -29,11 +29,7 @@ pub(crate) fn command<'l>(line: Fragment<'l>, escape: char) -> Command<'l> {
     let rest = line.after(length);
     let rest = rest.after(rest.text().len() - rest.text().trim_start_matches(BLANKS).len());
     let (flags, arguments) = flags(rest, escape);
-    Command {
-        keyword: line.part(0, length),
-        flags,
-        arguments: arguments.trim(),
-    }
+    Command { keyword: line.part(0, length), flags, arguments: arguments.trim() }
 }
 
 /// Takes flags away until a word doesn't start with `--` or is `--`.
@@ -188,9 +184,7 @@ pub(crate) fn comma_separated(text: &str) -> Option<Vec<String>> {
     let mut rest = text;
     loop {
         let Some(quoted) = rest.strip_prefix('"') else {
-            let (field, after) = rest
-                .split_once(',')
-                .map_or((rest, None), |(field, after)| (field, Some(after)));
+            let (field, after) = rest.split_once(',').map_or((rest, None), |(field, after)| (field, Some(after)));
             if field.contains('"') {
                 return None;
             }

@@ -12,6 +12,7 @@ pub mod ignore;
 pub mod instruction;
 mod lexical;
 mod line;
+pub mod mode;
 pub mod mount;
 mod parse;
 mod pattern;

@@ -26,17 +26,14 @@ pub(crate) struct Line {
 impl Line {
     /// Where a byte of `text` stands in the source.
     fn source_offset(&self, offset: usize) -> usize {
-        let share = self.shares.iter().rev().find(|(start, _)| *start <= offset);
+        let after = self.shares.partition_point(|(start, _)| *start <= offset);
+        let share = after.checked_sub(1).and_then(|index| self.shares.get(index));
         share.map_or(self.span.start, |(start, source)| source + (offset - start))
     }
 
     /// All of it.
     pub(crate) fn whole(&self) -> Fragment<'_> {
-        Fragment {
-            line: self,
-            start: 0,
-            end: self.text.len(),
-        }
+        Fragment { line: self, start: 0, end: self.text.len() }
     }
 }
 
@@ -56,11 +53,7 @@ impl<'l> Fragment<'l> {
 
     /// A part of it, in bytes from its start.
     pub(crate) fn part(self, start: usize, end: usize) -> Self {
-        Self {
-            line: self.line,
-            start: self.start + start,
-            end: self.start + end.max(start),
-        }
+        Self { line: self.line, start: self.start + start, end: self.start + end.max(start) }
     }
 
     /// What comes after a number of bytes.
@@ -122,16 +115,8 @@ impl Physical<'_> {
 
 impl<'s> Reader<'s> {
     pub(crate) fn new(source: &'s Source, directives: DirectiveReader) -> Self {
-        let at = if source.text.starts_with('\u{feff}') {
-            '\u{feff}'.len_utf8()
-        } else {
-            0
-        };
-        Self {
-            source,
-            at,
-            directives,
-        }
+        let at = if source.text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        Self { source, at, directives }
     }
 
     /// The next instruction's line; none at the end.
@@ -152,14 +137,7 @@ impl<'s> Reader<'s> {
             if trimmed.is_empty() {
                 continue;
             }
-            let line = self.continued(
-                Physical {
-                    start,
-                    text: trimmed,
-                    full: trimmed,
-                },
-                comments,
-            )?;
+            let line = self.continued(Physical { start, text: trimmed, full: trimmed }, comments)?;
             if line.text.trim().is_empty() {
                 // Continuation characters and nothing else.
                 comments = line.comments;
@@ -171,18 +149,9 @@ impl<'s> Reader<'s> {
     }
 
     /// Joins a line with those that continue it.
-    fn continued(
-        &mut self,
-        first: Physical<'s>,
-        comments: Vec<String>,
-    ) -> Result<Line, Diagnostic> {
-        let mut line = Line {
-            text: String::new(),
-            shares: Vec::new(),
-            span: first.span(),
-            comments,
-            empty: Vec::new(),
-        };
+    fn continued(&mut self, first: Physical<'s>, comments: Vec<String>) -> Result<Line, Diagnostic> {
+        let mut line =
+            Line { text: String::new(), shares: Vec::new(), span: first.span(), comments, empty: Vec::new() };
         let mut next = Some(first);
         while let Some(physical) = next {
             let content = continuation(physical.text, self.directives.escape());
@@ -215,20 +184,12 @@ impl<'s> Reader<'s> {
 
     /// The lines up to one that is the terminator; none when there is no such line. Gives the lines, their place and the end
     /// of the terminator.
-    pub(crate) fn body(
-        &mut self,
-        name: &str,
-        chomp: bool,
-    ) -> Result<Option<(String, Span, usize)>, Diagnostic> {
+    pub(crate) fn body(&mut self, name: &str, chomp: bool) -> Result<Option<(String, Span, usize)>, Diagnostic> {
         let start = self.at;
         let mut content = String::new();
         while let Some(physical) = self.physical()? {
             let possible = physical.full.trim_end_matches(['\r', '\n']);
-            let possible = if chomp {
-                possible.trim_start_matches('\t')
-            } else {
-                possible
-            };
+            let possible = if chomp { possible.trim_start_matches('\t') } else { possible };
             if possible == name {
                 let end = physical.span().end;
                 return Ok(Some((content, Span::new(start, physical.start), end)));
@@ -245,11 +206,7 @@ impl<'s> Reader<'s> {
         }
         let full = &rest[..rest.find('\n').map_or(rest.len(), |newline| newline + 1)];
         let text = full.trim_end_matches(['\r', '\n']);
-        let physical = Physical {
-            start: self.at,
-            text,
-            full,
-        };
+        let physical = Physical { start: self.at, text, full };
         if full.trim_end_matches('\n').len() > MAX_LINE {
             let place = Span::new(self.at, self.at);
             let message = format!("dockerfile line greater than max allowed size of {MAX_LINE}");

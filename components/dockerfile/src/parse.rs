@@ -60,32 +60,19 @@ pub fn parse(source: &Source) -> Result<Dockerfile, Vec<Diagnostic>> {
     }
     if parser.errors.is_empty() && builder.stages.is_empty() {
         let message = match () {
-            () if source.text.trim_start_matches('\u{feff}').is_empty() => {
-                "the Dockerfile cannot be empty"
-            }
+            () if source.text.trim_start_matches('\u{feff}').is_empty() => "the Dockerfile cannot be empty",
             () if !any => "file with no instructions",
             () => "dockerfile contains no stages to build",
         };
-        parser
-            .errors
-            .push(Diagnostic::new(Span::default(), message).with_hint("start with `FROM image`"));
+        parser.errors.push(Diagnostic::new(Span::default(), message).with_hint("start with `FROM image`"));
     }
     if !parser.errors.is_empty() {
         return Err(parser.errors);
     }
-    let Builder {
-        global_args,
-        stages,
-    } = builder;
+    let Builder { global_args, stages } = builder;
     let directives = parser.reader.directives.finish();
     let (warnings, empty_continuations) = (parser.warnings, parser.empty);
-    Ok(Dockerfile {
-        directives,
-        global_args,
-        stages,
-        warnings,
-        empty_continuations,
-    })
+    Ok(Dockerfile { directives, global_args, stages, warnings, empty_continuations })
 }
 
 /// Parses a single instruction with its heredocs, such as the ONBUILD trigger of a base image. Directives don't count in it.
@@ -95,9 +82,7 @@ pub fn parse(source: &Source) -> Result<Dockerfile, Vec<Diagnostic>> {
 /// All that [`parse`] refuses, FROM, and text that isn't one instruction.
 pub fn parse_instruction(source: &Source) -> Result<Instruction, Vec<Diagnostic>> {
     let mut parser = Parser::new(source, DirectiveReader::none());
-    let first = parser
-        .statement()
-        .and_then(|statement| parser.keep(statement));
+    let first = parser.statement().and_then(|statement| parser.keep(statement));
     let more = parser.errors.is_empty() && parser.statement().is_some();
     let whole = Span::new(0, source.text.len());
     let error = |message: &str| Diagnostic::new(whole, message);
@@ -112,10 +97,7 @@ pub fn parse_instruction(source: &Source) -> Result<Instruction, Vec<Diagnostic>
 
 /// An instruction or the start of a stage.
 enum Statement {
-    From {
-        from: From,
-        description: Option<String>,
-    },
+    From { from: From, description: Option<String> },
     Instruction(Instruction),
 }
 
@@ -131,14 +113,7 @@ struct Parser<'s> {
 impl<'s> Parser<'s> {
     fn new(source: &'s Source, directives: DirectiveReader) -> Self {
         let reader = Reader::new(source, directives);
-        Self {
-            source,
-            reader,
-            errors: Vec::new(),
-            warnings: Vec::new(),
-            empty: Vec::new(),
-            stopped: false,
-        }
+        Self { source, reader, errors: Vec::new(), warnings: Vec::new(), empty: Vec::new(), stopped: false }
     }
 
     /// The next statement, or why it is none; nothing at the end and after an error that leaves no way on.
@@ -158,58 +133,23 @@ impl<'s> Parser<'s> {
             Err(error) => return Some(Err(error)),
         };
         let span = Span::new(line.span.start, end);
-        let request = kind::Request {
-            command,
-            heredocs,
-            escape,
-            source: self.source,
-            line: &line,
-        };
-        Some(
-            request
-                .parse()
-                .map(|parsed| self.statement_of(parsed, &request, span)),
-        )
+        let request = kind::Request { command, heredocs, escape, source: self.source, line: &line };
+        Some(request.parse().map(|parsed| self.statement_of(parsed, &request, span)))
     }
 
-    fn statement_of(
-        &mut self,
-        parsed: Parsed,
-        request: &kind::Request<'_>,
-        span: Span,
-    ) -> Statement {
+    fn statement_of(&mut self, parsed: Parsed, request: &kind::Request<'_>, span: Span) -> Statement {
         let original = request.line.text.trim().to_owned();
         let keyword = request.command.keyword.word();
         match parsed {
-            Parsed::From {
-                platform,
-                image,
-                as_keyword,
-                alias,
-            } => {
+            Parsed::From { platform, image, as_keyword, alias } => {
                 let name = alias.as_ref().map(|alias| alias.raw.to_lowercase());
-                let description = name
-                    .as_deref()
-                    .and_then(|name| arguments::description(request.line, name));
-                let from = From {
-                    platform,
-                    image,
-                    alias,
-                    as_keyword,
-                    keyword,
-                    original,
-                    span,
-                };
+                let description = name.as_deref().and_then(|name| arguments::description(request.line, name));
+                let from = From { platform, image, alias, as_keyword, keyword, original, span };
                 Statement::From { from, description }
             }
             Parsed::Kind(kind) => {
                 self.warn_of_trigger(&kind);
-                Statement::Instruction(Instruction {
-                    kind,
-                    span,
-                    keyword,
-                    original,
-                })
+                Statement::Instruction(Instruction { kind, span, keyword, original })
             }
         }
     }
@@ -219,15 +159,11 @@ impl<'s> Parser<'s> {
         let Kind::Onbuild(onbuild) = kind else { return };
         let trigger = Source::new("ONBUILD", onbuild.trigger.as_str());
         if let Err(errors) = parse_instruction(&trigger) {
-            self.warnings
-                .extend(errors.into_iter().map(|error| Diagnostic {
-                    span: onbuild.span,
-                    message: format!(
-                        "this trigger will fail in every build that uses the image: {}",
-                        error.message
-                    ),
-                    hint: error.hint,
-                }));
+            self.warnings.extend(errors.into_iter().map(|error| Diagnostic {
+                span: onbuild.span,
+                message: format!("this trigger will fail in every build that uses the image: {}", error.message),
+                hint: error.hint,
+            }));
         }
     }
 
@@ -242,14 +178,11 @@ impl<'s> Parser<'s> {
         if !line.text.contains("<<") || !can_have_heredocs(command, escape) {
             return Ok((Vec::new(), end));
         }
-        let openings = heredoc::openings(line.whole())
-            .map_err(|error| Diagnostic::new(line.span, error.to_string()))?;
+        let openings =
+            heredoc::openings(line.whole()).map_err(|error| Diagnostic::new(line.span, error.to_string()))?;
         let mut heredocs = Vec::new();
         for opening in openings {
-            let body = self
-                .reader
-                .body(&opening.name, opening.chomp)
-                .map_err(|error| self.stop(error))?;
+            let body = self.reader.body(&opening.name, opening.chomp).map_err(|error| self.stop(error))?;
             let Some((content, content_span, after)) = body else {
                 let error = Diagnostic::new(opening.span, "unterminated heredoc");
                 let hint = format!("a line with nothing but `{}` must follow", opening.name);
@@ -278,8 +211,7 @@ fn can_have_heredocs(command: &Command<'_>, escape: char) -> bool {
         "ADD" | "COPY" | "RUN" => matches!(lexical::json(command.arguments), Json::Not),
         "ONBUILD" => {
             let inner = lexical::command(command.arguments, escape);
-            !inner.keyword.text().eq_ignore_ascii_case("ONBUILD")
-                && can_have_heredocs(&inner, escape)
+            !inner.keyword.text().eq_ignore_ascii_case("ONBUILD") && can_have_heredocs(&inner, escape)
         }
         _ => false,
     }
@@ -298,25 +230,13 @@ impl Builder {
             (Statement::From { from, description }, _) => {
                 let name = from.alias.as_ref().map(|alias| alias.raw.to_lowercase());
                 let span = from.span;
-                self.stages.push(Stage {
-                    from,
-                    name,
-                    description,
-                    instructions: Vec::new(),
-                    span,
-                });
+                self.stages.push(Stage { from, name, description, instructions: Vec::new(), span });
             }
             (Statement::Instruction(instruction), Some(stage)) => {
                 stage.span = stage.span.to(instruction.span);
                 stage.instructions.push(instruction);
             }
-            (
-                Statement::Instruction(Instruction {
-                    kind: Kind::Arg(args),
-                    ..
-                }),
-                None,
-            ) => self.global_args.extend(args),
+            (Statement::Instruction(Instruction { kind: Kind::Arg(args), .. }), None) => self.global_args.extend(args),
             (Statement::Instruction(instruction), None) => {
                 let error = Diagnostic::new(instruction.span, "no build stage in current context");
                 return Err(error.with_hint("only ARG may stand before the first FROM"));
@@ -329,10 +249,7 @@ impl Builder {
 /// The message for a keyword that there is none.
 fn unknown_instruction(command: &Command<'_>) -> Diagnostic {
     let word = command.keyword.text();
-    let mut error = Diagnostic::new(
-        command.keyword.span(),
-        format!("unknown instruction: {word}"),
-    );
+    let mut error = Diagnostic::new(command.keyword.span(), format!("unknown instruction: {word}"));
     error.hint = suggest::hint(word, KEYWORDS, "");
     error
 }

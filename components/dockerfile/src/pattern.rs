@@ -107,11 +107,7 @@ fn ends(tokens: &[Token], chars: &[char], longest: bool) -> Option<usize> {
 
 fn step(tokens: &[Token], states: &[bool], next: char) -> Vec<bool> {
     let mut after = vec![false; states.len()];
-    for (index, token) in tokens
-        .iter()
-        .enumerate()
-        .filter(|&(index, _)| states[index])
-    {
+    for (index, token) in tokens.iter().enumerate().filter(|&(index, _)| states[index]) {
         match token {
             Token::Many if next != '\n' => after[index] = true,
             Token::One if next != '\n' => after[index + 1] = true,

@@ -14,10 +14,7 @@ pub struct Source {
 impl Source {
     /// A text under a name.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            text: text.into(),
-        }
+        Self { name: name.into(), text: text.into() }
     }
 
     /// The text a span covers; empty when the span lies outside or cuts a character.
@@ -29,24 +26,14 @@ impl Source {
     pub fn line_column(&self, offset: usize) -> (u32, u32) {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         let line = before.iter().filter(|&&byte| byte == b'\n').count();
-        let start = before
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |newline| newline + 1);
-        let column = String::from_utf8_lossy(&before[start..])
-            .trim_start_matches('\u{feff}')
-            .chars()
-            .count();
+        let start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        let column = String::from_utf8_lossy(&before[start..]).trim_start_matches('\u{feff}').chars().count();
         (count(line + 1), count(column + 1))
     }
 
     /// The text of a line, counted from 1, without its line end and without a byte order mark.
     pub fn line(&self, number: u32) -> &str {
-        let line = self
-            .text
-            .split('\n')
-            .nth(number.saturating_sub(1) as usize)
-            .unwrap_or("");
+        let line = self.text.split('\n').nth(number.saturating_sub(1) as usize).unwrap_or("");
         line.trim_end_matches('\r').trim_start_matches('\u{feff}')
     }
 }
@@ -67,18 +54,12 @@ pub struct Span {
 impl Span {
     /// From the first byte to before `end`; an `end` before `start` gives an empty span.
     pub fn new(start: usize, end: usize) -> Self {
-        Self {
-            start,
-            end: end.max(start),
-        }
+        Self { start, end: end.max(start) }
     }
 
     /// The smallest span that covers both.
     pub fn to(self, other: Self) -> Self {
-        Self {
-            start: self.start.min(other.start),
-            end: self.end.max(other.end),
-        }
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 }
 
@@ -94,10 +75,7 @@ pub struct Word {
 impl Word {
     /// A word at a place.
     pub fn new(raw: impl Into<String>, span: Span) -> Self {
-        Self {
-            raw: raw.into(),
-            span,
-        }
+        Self { raw: raw.into(), span }
     }
 }
 

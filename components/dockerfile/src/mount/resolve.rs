@@ -35,10 +35,7 @@ impl MountSpec {
     ///
     /// A value that can't be expanded or understood, a key that its type doesn't have, a missing target. As in BuildKit, keys
     /// that a type has no use for are mostly let pass; `mode`, `uid`, `gid`, `size`, `required`, `sharing` and `env` aren't.
-    pub fn resolve(
-        &self,
-        expand: &mut dyn FnMut(&str) -> Result<String, ExpandError>,
-    ) -> Result<Mount, Diagnostic> {
+    pub fn resolve(&self, expand: &mut dyn FnMut(&str) -> Result<String, ExpandError>) -> Result<Mount, Diagnostic> {
         let mut values = Values::default();
         for field in &self.fields {
             let span = field.value.as_ref().map_or(self.span, |word| word.span);
@@ -64,8 +61,9 @@ impl Values {
     fn set(&mut self, key: MountKey, value: Option<String>, span: Span) -> Result<(), Diagnostic> {
         let truth = |value: Option<String>, name: &str| match value {
             None => Ok(true),
-            Some(text) => boolean(&text)
-                .ok_or_else(|| Diagnostic::new(span, format!("invalid value for {name}: {text}"))),
+            Some(text) => {
+                boolean(&text).ok_or_else(|| Diagnostic::new(span, format!("invalid value for {name}: {text}")))
+            }
         };
         match key {
             MountKey::ReadOnly => self.writable = Some(!truth(value, "readonly")?),
@@ -80,9 +78,7 @@ impl Values {
     }
 
     fn set_text(&mut self, key: MountKey, value: String, span: Span) -> Result<(), Diagnostic> {
-        let invalid = |name: &str, value: &str| {
-            Diagnostic::new(span, format!("invalid value {value} for {name}"))
-        };
+        let invalid = |name: &str, value: &str| Diagnostic::new(span, format!("invalid value {value} for {name}"));
         let number = |value: &str, name: &str, radix| {
             // Go's ParseUint knows no sign.
             let digits = !value.starts_with('+');
@@ -90,9 +86,7 @@ impl Values {
             parsed.map(Some).ok_or_else(|| invalid(name, value))
         };
         match key {
-            MountKey::Type => {
-                self.kind = Some(choice(&value, &TYPES, "unsupported mount type", span)?)
-            }
+            MountKey::Type => self.kind = Some(choice(&value, &TYPES, "unsupported mount type", span)?),
             MountKey::From => self.from = Some(value).filter(|value| !value.is_empty()),
             MountKey::Source => self.source = value,
             MountKey::Target => self.target = value,
@@ -106,13 +100,11 @@ impl Values {
                 self.size = Some(bytes(&value).ok_or_else(|| invalid("size", &value))?);
             }
             MountKey::Sharing => {
-                self.sharing = Some(
-                    match choice(&value, &SHARING, "unsupported sharing value", span)?.as_str() {
-                        "private" => Sharing::Private,
-                        "locked" => Sharing::Locked,
-                        _ => Sharing::Shared,
-                    },
-                );
+                self.sharing = Some(match choice(&value, &SHARING, "unsupported sharing value", span)?.as_str() {
+                    "private" => Sharing::Private,
+                    "locked" => Sharing::Locked,
+                    _ => Sharing::Shared,
+                });
             }
             MountKey::ReadOnly | MountKey::ReadWrite | MountKey::Required => {}
         }
@@ -125,10 +117,8 @@ impl Values {
             return Ok(());
         }
         let message = format!("unexpected key '{key}' for mount type '{}'", self.kind());
-        Err(Diagnostic::new(span, message).with_hint(format!(
-            "`{key}` needs `type={}` before it",
-            kinds.join("` or `type=")
-        )))
+        Err(Diagnostic::new(span, message)
+            .with_hint(format!("`{key}` needs `type={}` before it", kinds.join("` or `type="))))
     }
 
     /// What can be judged only when all fields are known.
@@ -155,9 +145,7 @@ impl Values {
                 "" => "missing mount target".to_owned(),
                 target => format!("invalid mount target \"{target}\""),
             };
-            return Err(
-                Diagnostic::new(span, message).with_hint("add `target=` with a path below `/`")
-            );
+            return Err(Diagnostic::new(span, message).with_hint("add `target=` with a path below `/`"));
         }
         Ok(())
     }
@@ -177,81 +165,30 @@ impl Values {
     }
 
     fn into_mount(self, span: Span) -> Result<Mount, Diagnostic> {
-        let Self {
-            from,
-            source,
-            target,
-            id,
-            mode,
-            uid,
-            gid,
-            required,
-            ..
-        } = self;
+        let Self { from, source, target, id, mode, uid, gid, required, .. } = self;
         Ok(match self.kind.as_deref() {
-            None | Some("bind") => Mount::Bind {
-                from,
-                source,
-                target,
-                writable: self.writable.unwrap_or(false),
-            },
+            None | Some("bind") => Mount::Bind { from, source, target, writable: self.writable.unwrap_or(false) },
             Some("cache") => {
                 let sharing = self.sharing.unwrap_or_default();
                 let writable = self.writable.unwrap_or(true);
-                Mount::Cache {
-                    id,
-                    from,
-                    source,
-                    target,
-                    writable,
-                    sharing,
-                    mode,
-                    uid,
-                    gid,
-                }
+                Mount::Cache { id, from, source, target, writable, sharing, mode, uid, gid }
             }
-            Some("tmpfs") => Mount::Tmpfs {
-                target,
-                size: self.size,
-            },
+            Some("tmpfs") => Mount::Tmpfs { target, size: self.size },
             Some("secret") => {
                 let named = id.unwrap_or(source);
-                let id = if named.is_empty() {
-                    base(&target).to_owned()
-                } else {
-                    named
-                };
-                let file =
-                    (self.env.is_none() || !target.is_empty()).then(|| match target.as_str() {
-                        "" => format!("/run/secrets/{}", base(&id)),
-                        _ => target,
-                    });
-                Mount::Secret {
-                    id,
-                    target: file,
-                    env: self.env,
-                    required,
-                    mode,
-                    uid,
-                    gid,
-                }
+                let id = if named.is_empty() { base(&target).to_owned() } else { named };
+                let file = (self.env.is_none() || !target.is_empty()).then(|| match target.as_str() {
+                    "" => format!("/run/secrets/{}", base(&id)),
+                    _ => target,
+                });
+                Mount::Secret { id, target: file, env: self.env, required, mode, uid, gid }
             }
             Some("ssh") => {
                 let target = Some(target).filter(|target| !target.is_empty());
-                Mount::Ssh {
-                    id,
-                    target,
-                    required,
-                    mode,
-                    uid,
-                    gid,
-                }
+                Mount::Ssh { id, target, required, mode, uid, gid }
             }
             Some(other) => {
-                return Err(Diagnostic::new(
-                    span,
-                    format!("unsupported mount type \"{other}\""),
-                ));
+                return Err(Diagnostic::new(span, format!("unsupported mount type \"{other}\"")));
             }
         })
     }
@@ -259,10 +196,7 @@ impl Values {
 
 /// The last part of a path.
 fn base(path: &str) -> &str {
-    path.trim_end_matches('/')
-        .rsplit('/')
-        .next()
-        .unwrap_or(path)
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or(path)
 }
 
 /// One of some words, in any case.
@@ -273,17 +207,13 @@ fn choice(value: &str, options: &[&str], message: &str, span: Span) -> Result<St
     }
     let mut unknown = Diagnostic::new(span, format!("{message} \"{value}\""));
     unknown.hint = suggest::hint(value, options.iter().copied(), "");
-    unknown.hint = unknown
-        .hint
-        .or_else(|| Some(format!("use one of {}", options.join(", "))));
+    unknown.hint = unknown.hint.or_else(|| Some(format!("use one of {}", options.join(", "))));
     Err(unknown)
 }
 
 /// `512`, `64k`, `1.5GiB`: powers of 1024 (docker/go-units: `RAMInBytes`).
 fn bytes(text: &str) -> Option<u64> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: f64 = number.parse().ok()?;
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();

@@ -12,52 +12,30 @@ fn error(text: Fragment<'_>, message: String) -> Diagnostic {
 }
 
 /// `KEY=VALUE ...`, or `KEY rest of the line` when the first word has no `=`.
-pub(super) fn key_values(
-    text: Fragment<'_>,
-    keyword: &str,
-    escape: char,
-) -> Result<Vec<KeyValue>, Diagnostic> {
+pub(super) fn key_values(text: Fragment<'_>, keyword: &str, escape: char) -> Result<Vec<KeyValue>, Diagnostic> {
     let words = quoted_words(text, escape);
     let Some(first) = words.first() else {
-        return Err(error(
-            text,
-            format!("{keyword} requires at least one argument"),
-        ));
+        return Err(error(text, format!("{keyword} requires at least one argument")));
     };
     if !first.text().contains('=') {
         let two = || Diagnostic::new(first.span(), format!("{keyword} must have two arguments"));
         let (key, value) = first_and_rest(text).ok_or_else(two)?;
-        return Ok(vec![KeyValue {
-            key: key.word(),
-            value: value.word(),
-            legacy: true,
-        }]);
+        return Ok(vec![KeyValue { key: key.word(), value: value.word(), legacy: true }]);
     }
-    words
-        .into_iter()
-        .map(|word| key_value(word, keyword, escape))
-        .collect()
+    words.into_iter().map(|word| key_value(word, keyword, escape)).collect()
 }
 
 fn key_value(word: Fragment<'_>, keyword: &str, escape: char) -> Result<KeyValue, Diagnostic> {
     let Some((key, value)) = cut(word, escape) else {
         let text = word.text();
-        let message =
-            format!("Syntax error - can't find = in \"{text}\". Must be of the form: name=value");
+        let message = format!("Syntax error - can't find = in \"{text}\". Must be of the form: name=value");
         let hint = format!("quote values that have spaces: {keyword} name=\"a value\"");
         return Err(Diagnostic::new(word.span(), message).with_hint(hint));
     };
     if key.raw.is_empty() {
-        return Err(Diagnostic::new(
-            word.span(),
-            format!("{keyword} names can not be blank"),
-        ));
+        return Err(Diagnostic::new(word.span(), format!("{keyword} names can not be blank")));
     }
-    Ok(KeyValue {
-        key,
-        value,
-        legacy: false,
-    })
+    Ok(KeyValue { key, value, legacy: false })
 }
 
 /// Cuts at the first `=`.
@@ -94,19 +72,11 @@ fn arg(word: Fragment<'_>, escape: char) -> Result<Arg, Diagnostic> {
         return Err(Diagnostic::new(word.span(), "ARG names can not be blank"));
     }
     let description = description(word.line(), &name.raw);
-    Ok(Arg {
-        name,
-        default,
-        description,
-        span: word.span(),
-    })
+    Ok(Arg { name, default, description, span: word.span() })
 }
 
 /// The rest of the comment line above that starts with a name.
 pub(super) fn description(line: &Line, name: &str) -> Option<String> {
-    let mut found = line
-        .comments
-        .iter()
-        .filter_map(|comment| comment.strip_prefix(name)?.strip_prefix(' '));
+    let mut found = line.comments.iter().filter_map(|comment| comment.strip_prefix(name)?.strip_prefix(' '));
     found.next().map(str::to_owned)
 }

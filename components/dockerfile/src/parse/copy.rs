@@ -27,16 +27,11 @@ const ADD_FLAGS: Known = &[
 
 impl Request<'_> {
     pub(super) fn copy(&self, keyword: &str) -> Result<Copy, Diagnostic> {
-        let known = if keyword == "COPY" {
-            COPY_FLAGS
-        } else {
-            ADD_FLAGS
-        };
+        let known = if keyword == "COPY" { COPY_FLAGS } else { ADD_FLAGS };
         let flags = Flags::new(&self.command.flags, known)?;
         let (mut words, json) = self.json_or_words()?;
         if words.len() < 2 {
-            let message =
-                format!("{keyword} requires at least two arguments, but only one was provided");
+            let message = format!("{keyword} requires at least two arguments, but only one was provided");
             return Err(self.error(format!("{message}. Destination could not be determined")));
         }
         let Some(destination) = words.pop() else {
@@ -70,32 +65,15 @@ impl Request<'_> {
     }
 
     /// Paths and heredocs, each in order.
-    fn sources(
-        &self,
-        words: Vec<Word>,
-        json: bool,
-    ) -> Result<(Vec<Word>, Vec<Heredoc>), Diagnostic> {
-        let (inline, paths): (Vec<Word>, Vec<Word>) = words
-            .into_iter()
-            .partition(|word| !json && is_heredoc(word));
+    fn sources(&self, words: Vec<Word>, json: bool) -> Result<(Vec<Word>, Vec<Heredoc>), Diagnostic> {
+        let (inline, paths): (Vec<Word>, Vec<Word>) = words.into_iter().partition(|word| !json && is_heredoc(word));
         // BuildKit would look for a file `<<`.
         if inline.len() != self.heredocs.len() {
-            let place = self
-                .heredocs
-                .iter()
-                .map(|heredoc| heredoc.span)
-                .next()
-                .unwrap_or(self.line.span);
-            let error = Diagnostic::new(
-                place,
-                "the delimiter of a heredoc can't have white space here",
-            );
+            let place = self.heredocs.iter().map(|heredoc| heredoc.span).next().unwrap_or(self.line.span);
+            let error = Diagnostic::new(place, "the delimiter of a heredoc can't have white space here");
             return Err(error.with_hint("write it right after `<<`, as one word"));
         }
-        let chomp = |heredoc: &Heredoc| Heredoc {
-            content: heredoc.chomped(),
-            ..heredoc.clone()
-        };
+        let chomp = |heredoc: &Heredoc| Heredoc { content: heredoc.chomped(), ..heredoc.clone() };
         Ok((paths, self.heredocs.iter().map(chomp).collect()))
     }
 }

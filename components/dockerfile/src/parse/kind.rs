@@ -20,12 +20,7 @@ pub(super) struct Request<'l> {
 
 /// What a line means.
 pub(super) enum Parsed {
-    From {
-        platform: Option<Word>,
-        image: Word,
-        as_keyword: Option<Word>,
-        alias: Option<Word>,
-    },
+    From { platform: Option<Word>, image: Word, as_keyword: Option<Word>, alias: Option<Word> },
     Kind(Kind),
 }
 
@@ -95,10 +90,7 @@ impl<'l> Request<'l> {
     }
 
     fn at_least_one(&self, keyword: &str) -> Result<Vec<Word>, Diagnostic> {
-        let words: Vec<Word> = lexical::blank_words(self.command.arguments)
-            .into_iter()
-            .map(Fragment::word)
-            .collect();
+        let words: Vec<Word> = lexical::blank_words(self.command.arguments).into_iter().map(Fragment::word).collect();
         if words.is_empty() {
             return Err(self.error(format!("{keyword} requires at least one argument")));
         }
@@ -110,13 +102,9 @@ impl<'l> Request<'l> {
         match lexical::json(self.command.arguments) {
             Json::Strings(words) => Ok((words, true)),
             Json::Mixed => Err(self.mixed()),
-            Json::Not => Ok((
-                lexical::blank_words(self.command.arguments)
-                    .into_iter()
-                    .map(Fragment::word)
-                    .collect(),
-                false,
-            )),
+            Json::Not => {
+                Ok((lexical::blank_words(self.command.arguments).into_iter().map(Fragment::word).collect(), false))
+            }
         }
     }
 
@@ -128,9 +116,7 @@ impl<'l> Request<'l> {
     /// A JSON array, else one string for the shell.
     pub(super) fn command_form(&self, text: Fragment<'l>) -> Result<CommandForm, Diagnostic> {
         match lexical::json(text) {
-            Json::Strings(words) => Ok(CommandForm::Exec(
-                words.into_iter().map(|word| word.raw).collect(),
-            )),
+            Json::Strings(words) => Ok(CommandForm::Exec(words.into_iter().map(|word| word.raw).collect())),
             Json::Mixed => Err(self.mixed()),
             Json::Not => Ok(CommandForm::Shell(text.text().to_owned())),
         }
@@ -141,12 +127,7 @@ impl<'l> Request<'l> {
         let platform = flags.filled("platform");
         let words = lexical::blank_words(self.command.arguments);
         match words.as_slice() {
-            [image] => Ok(Parsed::From {
-                platform,
-                image: image.word(),
-                as_keyword: None,
-                alias: None,
-            }),
+            [image] => Ok(Parsed::From { platform, image: image.word(), as_keyword: None, alias: None }),
             [image, as_keyword, alias] if as_keyword.text().eq_ignore_ascii_case("as") => {
                 if !is_stage_name(&alias.text().to_lowercase()) {
                     let message = format!("invalid name for build stage: \"{}\"", alias.text());
@@ -154,16 +135,9 @@ impl<'l> Request<'l> {
                     return Err(Diagnostic::new(alias.span(), format!("{message}, {rule}")));
                 }
                 let (as_keyword, alias) = (Some(as_keyword.word()), Some(alias.word()));
-                Ok(Parsed::From {
-                    platform,
-                    image: image.word(),
-                    as_keyword,
-                    alias,
-                })
+                Ok(Parsed::From { platform, image: image.word(), as_keyword, alias })
             }
-            _ => Err(self
-                .error("FROM requires either one or three arguments")
-                .with_hint("FROM image [AS name]")),
+            _ => Err(self.error("FROM requires either one or three arguments").with_hint("FROM image [AS name]")),
         }
     }
 
@@ -175,10 +149,7 @@ impl<'l> Request<'l> {
         for word in &mut words {
             word.raw = word.raw.trim().to_owned();
             if word.raw.is_empty() {
-                return Err(Diagnostic::new(
-                    word.span,
-                    "VOLUME specified can not be an empty string",
-                ));
+                return Err(Diagnostic::new(word.span, "VOLUME specified can not be an empty string"));
             }
         }
         Ok(words)
@@ -188,10 +159,8 @@ impl<'l> Request<'l> {
         match self.command_form(self.command.arguments)? {
             CommandForm::Exec(words) if !words.is_empty() => Ok(words),
             CommandForm::Shell(text) if !text.is_empty() => {
-                let error = Diagnostic::new(
-                    self.command.arguments.span(),
-                    "SHELL requires the arguments to be in JSON form",
-                );
+                let error =
+                    Diagnostic::new(self.command.arguments.span(), "SHELL requires the arguments to be in JSON form");
                 Err(error.with_hint("SHELL [\"/bin/bash\", \"-c\"]"))
             }
             _ => Err(self.error("SHELL requires at least one argument")),
@@ -225,22 +194,16 @@ impl<'l> Request<'l> {
     fn healthcheck(&self) -> Result<Healthcheck, Diagnostic> {
         let flags = Flags::new(&self.command.flags, HEALTHCHECK_FLAGS)?;
         let arguments = self.command.arguments;
-        let (form, rest) = lexical::first_and_rest(arguments)
-            .unwrap_or((arguments, arguments.after(arguments.text().len())));
+        let (form, rest) =
+            lexical::first_and_rest(arguments).unwrap_or((arguments, arguments.after(arguments.text().len())));
         match form.text().to_ascii_uppercase().as_str() {
             "" => return Err(self.error("HEALTHCHECK requires at least one argument")),
             "NONE" if !rest.text().is_empty() => {
-                return Err(Diagnostic::new(
-                    rest.span(),
-                    "HEALTHCHECK NONE takes no arguments",
-                ));
+                return Err(Diagnostic::new(rest.span(), "HEALTHCHECK NONE takes no arguments"));
             }
             "NONE" => {
                 return match self.command.flags.first() {
-                    Some(flag) => Err(Diagnostic::new(
-                        flag.place.span(),
-                        "HEALTHCHECK NONE takes no flags",
-                    )),
+                    Some(flag) => Err(Diagnostic::new(flag.place.span(), "HEALTHCHECK NONE takes no flags")),
                     None => Ok(Healthcheck::None),
                 };
             }
@@ -280,13 +243,10 @@ fn nanoseconds(flags: &Flags, name: &str) -> Result<u64, Diagnostic> {
     };
     let error = |message: String| Diagnostic::new(value.span, message);
     let parsed = duration::parse(&value.raw).ok_or_else(|| {
-        error(format!("invalid duration \"{}\"", value.raw))
-            .with_hint("write `30s`, `1m30s` or `500ms`")
+        error(format!("invalid duration \"{}\"", value.raw)).with_hint("write `30s`, `1m30s` or `500ms`")
     })?;
     if parsed != 0 && parsed < MINIMUM_DURATION {
-        return Err(error(format!(
-            "Interval \"{name}\" cannot be less than 1ms"
-        )));
+        return Err(error(format!("Interval \"{name}\" cannot be less than 1ms")));
     }
     Ok(parsed.unsigned_abs())
 }
@@ -296,9 +256,6 @@ fn retries(flags: &Flags) -> Result<u32, Diagnostic> {
         return Ok(0);
     };
     let error = |message: String| Diagnostic::new(value.span, message);
-    let parsed: i32 = value
-        .raw
-        .parse()
-        .map_err(|_| error(format!("invalid number \"{}\" of --retries", value.raw)))?;
+    let parsed: i32 = value.raw.parse().map_err(|_| error(format!("invalid number \"{}\" of --retries", value.raw)))?;
     u32::try_from(parsed).map_err(|_| error(format!("--retries cannot be negative ({parsed})")))
 }

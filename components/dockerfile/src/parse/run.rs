@@ -10,12 +10,8 @@ use crate::mount::MountSpec;
 use crate::span::Word;
 use crate::suggest;
 
-const RUN_FLAGS: Known = &[
-    ("mount", Takes::Many),
-    ("network", Takes::One),
-    ("security", Takes::One),
-    ("device", Takes::Many),
-];
+const RUN_FLAGS: Known =
+    &[("mount", Takes::Many), ("network", Takes::One), ("security", Takes::One), ("device", Takes::Many)];
 
 impl Request<'_> {
     pub(super) fn run(&self) -> Result<Run, Diagnostic> {
@@ -40,11 +36,7 @@ fn network(value: Option<&Word>) -> Result<Network, Diagnostic> {
         "default" => Ok(Network::Default),
         "none" => Ok(Network::None),
         "host" => Ok(Network::Host),
-        other => Err(invalid(
-            value,
-            format!("invalid network mode \"{other}\""),
-            &["default", "none", "host"],
-        )),
+        other => Err(invalid(value, format!("invalid network mode \"{other}\""), &["default", "none", "host"])),
     }
 }
 
@@ -55,40 +47,30 @@ fn security(value: Option<&Word>) -> Result<Security, Diagnostic> {
     match value.raw.as_str() {
         "sandbox" => Ok(Security::Sandbox),
         "insecure" => Ok(Security::Insecure),
-        other => Err(invalid(
-            value,
-            format!("security \"{other}\" is not valid"),
-            &["sandbox", "insecure"],
-        )),
+        other => Err(invalid(value, format!("security \"{other}\" is not valid"), &["sandbox", "insecure"])),
     }
 }
 
 fn invalid(value: &Word, message: String, options: &[&str]) -> Diagnostic {
     let mut error = Diagnostic::new(value.span, message);
     error.hint = suggest::hint(&value.raw, options.iter().copied(), "");
-    error.hint = error
-        .hint
-        .or_else(|| Some(format!("use one of {}", options.join(", "))));
+    error.hint = error.hint.or_else(|| Some(format!("use one of {}", options.join(", "))));
     error
 }
 
 /// `NAME`, `name=NAME`, `required[=BOOL]`, separated by commas (BuildKit: `commands_rundevice.go`).
 fn device(value: &Word) -> Result<Device, Diagnostic> {
     let error = |message: String| Diagnostic::new(value.span, message);
-    let fields = comma_separated(&value.raw).ok_or_else(|| {
-        error("failed to parse csv devices: a quote stands in the middle of a field".to_owned())
-    })?;
+    let fields = comma_separated(&value.raw)
+        .ok_or_else(|| error("failed to parse csv devices: a quote stands in the middle of a field".to_owned()))?;
     let mut name = String::new();
     let mut required = false;
     for field in &fields {
-        let (key, text) = field
-            .split_once('=')
-            .map_or((field.as_str(), None), |(key, text)| (key, Some(text)));
+        let (key, text) = field.split_once('=').map_or((field.as_str(), None), |(key, text)| (key, Some(text)));
         match (key.to_lowercase().as_str(), text) {
             ("required", None) => required = true,
             ("required", Some(text)) => {
-                required = boolean(text)
-                    .ok_or_else(|| error(format!("invalid value for required: {text}")))?;
+                required = boolean(text).ok_or_else(|| error(format!("invalid value for required: {text}")))?;
             }
             ("name", Some(_)) if !name.is_empty() => {
                 return Err(error(format!("device name already set to {name}")));
@@ -97,9 +79,7 @@ fn device(value: &Word) -> Result<Device, Diagnostic> {
             // `vendor/class=name` has an `=` of its own.
             _ if name.is_empty() => name.clone_from(field),
             (_, None) => {
-                return Err(error(format!(
-                    "invalid field '{field}' must be a key=value pair"
-                )));
+                return Err(error(format!("invalid field '{field}' must be a key=value pair")));
             }
             (key, Some(_)) => {
                 let mut unknown = error(format!("unexpected key '{key}' in '{field}'"));
@@ -111,11 +91,7 @@ fn device(value: &Word) -> Result<Device, Diagnostic> {
     if name.is_empty() {
         return Err(error("missing device name".to_owned()));
     }
-    Ok(Device {
-        name: Word::new(name, value.span),
-        required,
-        span: value.span,
-    })
+    Ok(Device { name: Word::new(name, value.span), required, span: value.span })
 }
 
 impl Run {
@@ -130,15 +106,13 @@ impl Run {
         };
         let whole = matches!(heredoc::opening(line), Ok(Some(_)));
         match self.heredocs.first() {
-            Some(first) if whole && first.content.starts_with("#!") => Script::File {
-                name: first.name.clone(),
-                content: first.chomped(),
-            },
+            Some(first) if whole && first.content.starts_with("#!") => {
+                Script::File { name: first.name.clone(), content: first.chomped() }
+            }
             Some(first) if whole => Script::Shell(first.chomped()),
             _ => {
-                let with = |text: String, body: &crate::instruction::Heredoc| {
-                    format!("{text}\n{}{}", body.content, body.name)
-                };
+                let with =
+                    |text: String, body: &crate::instruction::Heredoc| format!("{text}\n{}{}", body.content, body.name);
                 Script::Shell(self.heredocs.iter().fold(line.clone(), with))
             }
         }
