@@ -6,16 +6,21 @@
 //! Data flows one way: [`Reference`] names a thing, [`Keychain`] finds who may ask for it, [`Config`] says how to reach the
 //! registry, and [`Client`] asks.
 
+mod auth;
 mod client;
 mod error;
+mod exchange;
 mod keychain;
 mod reference;
 mod retry;
 mod secret;
 mod source;
-mod tls;
+mod transport;
+mod verify;
 
-pub use client::{Client, Config, Descriptor, Manifest, Mount, OnWarning, Progress, PushOutcome, Referrer, UploadSession};
+pub use client::{
+    Client, Config, Descriptor, Manifest, Mount, OnWarning, Progress, PushOutcome, Referrer, UploadSession,
+};
 pub use error::{Error, Result};
 pub use keychain::{Credential, Environment, Keychain, KeychainError};
 pub use oci_spec::image::Digest;
@@ -23,4 +28,4 @@ pub use reference::{Reference, ReferenceError, RepositoryName, Selector, Tag};
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use source::{BlobSource, BoxReader, FileSource, OpenFuture};
-pub use tls::TlsSettings;
+pub use transport::TlsSettings;

@@ -1,4 +1,11 @@
-//! The calls that a registry answers.
+//! The calls that a registry answers: manifests, lists, blobs down, blobs up.
+
+mod copy;
+mod lists;
+mod manifests;
+mod pull;
+mod referrers;
+mod upload;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,9 +14,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oci_spec::image::Digest;
-use tokio::io::AsyncWrite;
+use tokio::sync::Mutex;
 
-use crate::{BlobSource, Keychain, RepositoryName, Result, RetryPolicy, Selector, TlsSettings};
+use crate::exchange::Exchange;
+use crate::{Keychain, RepositoryName, Result, RetryPolicy, TlsSettings};
+use upload::UploadPlace;
 
 /// Called with a registry and the text of a warning that it sent (`Warning: 299`), once for each text.
 pub type OnWarning = Arc<dyn Fn(&str, &str) + Send + Sync>;
@@ -109,6 +118,7 @@ pub enum Mount {
 #[derive(Debug)]
 pub struct UploadSession {
     repository: RepositoryName,
+    place: UploadPlace,
 }
 
 /// Told how many bytes of a blob have been transferred so far. Goes back when a transfer starts over.
@@ -119,6 +129,12 @@ impl Progress {
     /// Calls `report` with the bytes transferred so far, often and from any thread.
     pub fn new(report: impl Fn(u64) + Send + Sync + 'static) -> Self {
         Progress(Some(Arc::new(report)))
+    }
+
+    pub(crate) fn report(&self, transferred: u64) {
+        if let Some(report) = &self.0 {
+            report(transferred);
+        }
     }
 
     /// Tells nobody.
@@ -136,7 +152,12 @@ impl fmt::Debug for Progress {
 /// A client of registries. Cheap to clone; clones share connections, tokens and what was learnt about registries. Any number of
 /// calls may run at once: how many is the caller's choice.
 #[derive(Clone)]
-pub struct Client;
+pub struct Client {
+    exchange: Arc<Exchange>,
+    upload_chunk: Option<u64>,
+    /// Fallback tags of referrers are read, changed and written; one at a time, so that no entry of ours is lost.
+    referrers: Arc<Mutex<()>>,
+}
 
 impl Client {
     /// Makes a client. Reads the certificates that `config` names; asks no registry.
@@ -144,122 +165,24 @@ impl Client {
     /// # Errors
     /// [`crate::Error::Io`] and [`crate::Error::Invalid`] for a certificate file that can't be read.
     pub fn new(config: Config) -> Result<Self> {
-        todo!("{}", config.user_agent)
-    }
-
-    /// What a tag or digest refers to, or none. Costs a HEAD request, and a GET where the registry's answer lacks the digest.
-    pub async fn head(&self, repository: &RepositoryName, selector: &Selector) -> Result<Option<Descriptor>> {
-        todo!("{repository} {selector}")
-    }
-
-    /// Reads a manifest of at most 4 MiB.
-    ///
-    /// # Errors
-    /// [`crate::Error::NotFound`]; [`crate::Error::Corrupt`] if it does not have the digest asked for, or not the one that the
-    /// registry announces.
-    pub async fn manifest(&self, repository: &RepositoryName, selector: &Selector) -> Result<Manifest> {
-        todo!("{repository} {selector}")
-    }
-
-    /// Puts a manifest under a tag or its digest, and gives its digest. What it refers to must be there. Where the manifest has
-    /// a subject and the registry no referrers API, the fallback tag of the subject is kept up.
-    pub async fn put_manifest(
-        &self,
-        repository: &RepositoryName,
-        selector: &Selector,
-        media_type: &str,
-        content: impl Into<Bytes>,
-    ) -> Result<Digest> {
-        todo!("{repository} {selector} {media_type} {:?}", content.into())
-    }
-
-    /// Deletes a manifest (a digest) or a tag.
-    pub async fn delete_manifest(&self, repository: &RepositoryName, selector: &Selector) -> Result<()> {
-        todo!("{repository} {selector}")
-    }
-
-    /// All tags, in the registry's order.
-    pub async fn tags(&self, repository: &RepositoryName) -> Result<Vec<String>> {
-        todo!("{repository}")
-    }
-
-    /// The manifests whose subject is `digest`, from the referrers API or, where there is none, from the fallback tag.
-    pub async fn referrers(&self, repository: &RepositoryName, digest: &Digest) -> Result<Vec<Referrer>> {
-        todo!("{repository} {digest}")
-    }
-
-    /// Whether the repository holds a blob. Costs a HEAD request.
-    pub async fn blob_exists(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
-        todo!("{repository} {digest}")
-    }
-
-    /// Makes a blob of the repository `from` available in `repository`, without moving bytes. Both must be of one registry.
-    pub async fn mount(&self, repository: &RepositoryName, digest: &Digest, from: &RepositoryName) -> Result<Mount> {
-        todo!("{repository} {digest} {from}")
-    }
-
-    /// Writes a blob to `sink` and gives its size in bytes. Digest and (if given) size are verified while the bytes pass; on
-    /// [`crate::Error::Corrupt`] the sink holds bytes that must be thrown away. A transfer that breaks off goes on where it
-    /// stopped. `sink` is flushed, not closed.
-    pub async fn pull_blob<W: AsyncWrite + Unpin>(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        size: Option<u64>,
-        sink: &mut W,
-        progress: &Progress,
-    ) -> Result<u64> {
-        let _ = (size, sink, progress);
-        todo!("{repository} {digest}")
-    }
-
-    /// Uploads a blob of `size` bytes, unless it is there.
-    pub async fn push_blob(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        size: u64,
-        source: &dyn BlobSource,
-        progress: &Progress,
-    ) -> Result<PushOutcome> {
-        let _ = (size, source, progress);
-        todo!("{repository} {digest}")
-    }
-
-    /// Uploads a blob of `size` bytes in a session that [`Client::mount`] left open.
-    pub async fn push_blob_in(
-        &self,
-        session: UploadSession,
-        digest: &Digest,
-        size: u64,
-        source: &dyn BlobSource,
-        progress: &Progress,
-    ) -> Result<()> {
-        let _ = (size, source, progress);
-        todo!("{} {digest}", session.repository)
-    }
-
-    /// Gives up an upload.
-    pub async fn cancel(&self, session: UploadSession) -> Result<()> {
-        todo!("{}", session.repository)
-    }
-
-    /// Makes a blob of the repository `from`, of any registry, available in `to` by the cheapest way: it is there, a mount, a
-    /// stream from one registry to the other that never touches the disk. The digest is verified while the bytes pass.
-    pub async fn copy_blob(
-        &self,
-        from: &RepositoryName,
-        to: &RepositoryName,
-        digest: &Digest,
-        size: u64,
-        progress: &Progress,
-    ) -> Result<PushOutcome> {
-        let _ = (size, progress);
-        todo!("{from} {to} {digest}")
-    }
-
-    /// Fails unless the registry would let this caller push: starts an upload and cancels it.
-    pub async fn check_push(&self, repository: &RepositoryName) -> Result<()> {
-        todo!("{repository}")
+        Ok(Client {
+            exchange: Arc::new(Exchange::new(&config)?),
+            upload_chunk: config.upload_chunk.map(|chunk| chunk.max(1)),
+            referrers: Arc::default(),
+        })
     }
 }
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+/// `registry/repository@digest`, for messages.
+fn blob_subject(repository: &RepositoryName, digest: &Digest) -> String {
+    format!("{repository}@{digest}")
+}
+
+#[cfg(test)]
+mod tests;
