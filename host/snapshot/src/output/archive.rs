@@ -1,0 +1,93 @@
+//! Images in a single file.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{ArchiveFormat, Blob, Image, Manifest, by_place, copy, index, place, write_file};
+use crate::meta::Attributes;
+use crate::tar::write::{END, Shape, padding, push_header};
+use crate::{Error, Result};
+
+/// Writes an image as an archive to a file, which appears whole or not at all. Fails as [`stream_archive`] does.
+pub fn write_archive(file: &Path, format: ArchiveFormat, image: &Image, blobs: &[&dyn Blob]) -> Result<()> {
+    write_file(file, |out| stream_archive(out, format, image, blobs))
+}
+
+/// Writes an image as an archive to a stream; equal images give equal bytes. Both formats hold an OCI layout; Docker's has its own `manifest.json` beside it.
+/// Fails with [`Error::Corrupt`] if a blob is not what it should be, [`Error::Invalid`] if one is missing, and [`Error::Unsupported`] if Docker's format is asked for an index.
+pub fn stream_archive(to: &mut dyn Write, format: ArchiveFormat, image: &Image, blobs: &[&dyn Blob]) -> Result<()> {
+    let manifest = Manifest::of(image);
+    let places = by_place(&manifest, blobs)?;
+    let docker = match format {
+        ArchiveFormat::Docker => Some(docker_manifest(image)?),
+        ArchiveFormat::Oci => None,
+    };
+    let mut archive = Archive { to };
+    archive.directory("blobs")?;
+    let mut last = String::new();
+    for (place, blob) in places {
+        let parent = place.rsplit_once('/').map_or("", |(parent, _)| parent);
+        if parent != last {
+            archive.directory(parent)?;
+            last = parent.to_owned();
+        }
+        archive.blob(&place, blob)?;
+    }
+    archive.file("index.json", &index::new(image, &manifest.descriptor))?;
+    if let Some(docker) = docker {
+        archive.file("manifest.json", &docker)?;
+    }
+    archive.file("oci-layout", index::LAYOUT)?;
+    archive.to.write_all(&END).map_err(Error::io("write", "the archive"))
+}
+
+/// Docker's `manifest.json` (image-spec v1.2).
+fn docker_manifest(image: &Image) -> Result<Vec<u8>> {
+    let (config, layers) = index::config_and_layers(&image.manifest)?;
+    let tags: Vec<_> = image.names.iter().map(|name| tagged(name)).collect();
+    let layers: Vec<_> = layers.iter().map(place).collect();
+    Ok(index::written(&json!([{ "Config": place(&config), "RepoTags": tags, "Layers": layers }])))
+}
+
+fn tagged(name: &str) -> String {
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    match name.rsplit_once(':') {
+        Some((_, tag)) if !tag.contains('/') => name.to_owned(),
+        _ => format!("{name}:{}", index::tag(name)),
+    }
+}
+
+struct Archive<'a> {
+    to: &'a mut dyn Write,
+}
+
+impl Archive<'_> {
+    fn directory(&mut self, path: &str) -> Result<()> {
+        self.header(path, 0o755, Shape::Directory)
+    }
+
+    fn file(&mut self, path: &str, content: &[u8]) -> Result<()> {
+        self.header(path, 0o644, Shape::Regular { size: content.len() as u64 })?;
+        self.bytes(content)?;
+        self.bytes(&END[..padding(content.len() as u64)])
+    }
+
+    fn blob(&mut self, path: &str, blob: &dyn Blob) -> Result<()> {
+        let size = blob.descriptor().size;
+        self.header(path, 0o644, Shape::Regular { size })?;
+        copy(blob, self.to, Path::new("the archive"))?;
+        self.bytes(&END[..padding(size)])
+    }
+
+    fn header(&mut self, path: &str, mode: u32, shape: Shape<'_>) -> Result<()> {
+        let mut header = Vec::new();
+        push_header(&mut header, path.as_bytes(), &Attributes { mode, ..Attributes::default() }, shape);
+        self.bytes(&header)
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.to.write_all(bytes).map_err(Error::io("write", "the archive"))
+    }
+}

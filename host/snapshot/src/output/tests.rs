@@ -1,0 +1,236 @@
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+struct Bytes {
+    descriptor: Descriptor,
+    content: Vec<u8>,
+}
+
+impl Blob for Bytes {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn open(&self) -> Result<Box<dyn Read + '_>> {
+        Ok(Box::new(self.content.as_slice()))
+    }
+}
+
+fn bytes(content: &[u8]) -> Bytes {
+    let descriptor = Descriptor { media_type: "x".into(), digest: sha256(content), size: content.len() as u64 };
+    Bytes { descriptor, content: content.to_vec() }
+}
+
+struct Fixture {
+    root: tempfile::TempDir,
+    image: Image,
+    blobs: Vec<Bytes>,
+}
+
+impl Fixture {
+    fn new(names: &[&str]) -> Self {
+        let blobs = vec![bytes(b"{\"os\":\"linux\"}"), bytes(b"first layer"), bytes(b"second layer")];
+        let described: Vec<_> = blobs
+            .iter()
+            .map(|blob| json!({"mediaType": "x", "digest": blob.descriptor.digest, "size": blob.descriptor.size}))
+            .collect();
+        let manifest =
+            json!({"schemaVersion": 2, "config": described[0], "layers": [described[1], described[2], described[1]]});
+        let image = Image {
+            media_type: "application/vnd.oci.image.manifest.v1+json".into(),
+            manifest: manifest.to_string().into_bytes(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        Self { root: tempfile::tempdir().unwrap(), image, blobs }
+    }
+
+    fn blobs(&self) -> Vec<&dyn Blob> {
+        self.blobs.iter().map(|blob| blob as &dyn Blob).collect()
+    }
+
+    fn layout(&self) -> PathBuf {
+        self.root.path().join("layout")
+    }
+
+    fn write_layout(&self) -> Result<Vec<Value>> {
+        write_layout(&self.layout(), &self.image, &self.blobs())?;
+        let index: Value = serde_json::from_slice(&fs::read(self.layout().join("index.json")).unwrap()).unwrap();
+        Ok(index["manifests"].as_array().unwrap().clone())
+    }
+
+    fn unpacked(&self, format: ArchiveFormat) -> PathBuf {
+        let file = self.root.path().join("image.tar");
+        write_archive(&file, format, &self.image, &self.blobs()).unwrap();
+        let target = self.root.path().join("unpacked");
+        fs::create_dir_all(&target).unwrap();
+        let status = std::process::Command::new("tar").arg("-xf").arg(&file).arg("-C").arg(&target).status().unwrap();
+        assert!(status.success());
+        target
+    }
+}
+
+fn annotation<'v>(entry: &'v Value, key: &str) -> &'v str {
+    entry["annotations"][key].as_str().unwrap_or_default()
+}
+
+fn check_blobs(fixture: &Fixture, root: &Path) {
+    for blob in &fixture.blobs {
+        assert_eq!(fs::read(root.join(place(&blob.descriptor.digest))).unwrap(), blob.content);
+    }
+    assert_eq!(fs::read(root.join(place(&sha256(&fixture.image.manifest)))).unwrap(), fixture.image.manifest);
+    assert_eq!(fs::read(root.join("oci-layout")).unwrap(), index::LAYOUT);
+}
+
+#[test]
+fn a_layout_has_all_parts_and_both_names() {
+    let fixture = Fixture::new(&["localhost:5000/team/app:1.2"]);
+    let entries = fixture.write_layout().unwrap();
+    check_blobs(&fixture, &fixture.layout());
+    assert_eq!(entries.len(), 1);
+    assert_eq!(annotation(&entries[0], "org.opencontainers.image.ref.name"), "1.2");
+    assert_eq!(annotation(&entries[0], "io.containerd.image.name"), "localhost:5000/team/app:1.2");
+    assert_eq!(entries[0]["digest"], sha256(&fixture.image.manifest).to_string());
+    let leftovers = fs::read_dir(fixture.layout()).unwrap().count();
+    assert_eq!(leftovers, 3);
+}
+
+#[test]
+fn an_image_of_the_same_name_is_replaced_and_others_stay() {
+    let mut fixture = Fixture::new(&["r/app:1", "r/app:2"]);
+    fixture.write_layout().unwrap();
+    let index = fixture.layout().join("index.json");
+    let mut document: Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
+    document["manifests"].as_array_mut().unwrap().push(json!({
+        "digest": "sha256:00", "annotations": {"org.opencontainers.image.ref.name": "3", "own": "kept"}
+    }));
+    document["annotations"] = json!({"of": "the caller"});
+    fs::write(&index, document.to_string()).unwrap();
+
+    fixture.image.names = vec!["r/app:2".into()];
+    fixture.image.manifest.push(b' ');
+    let entries = fixture.write_layout().unwrap();
+    let names: Vec<_> = entries.iter().map(|entry| annotation(entry, "org.opencontainers.image.ref.name")).collect();
+    assert_eq!(names, ["1", "3", "2"]);
+    assert_eq!(entries[2]["digest"], sha256(&fixture.image.manifest).to_string());
+    assert_ne!(entries[0]["digest"], entries[2]["digest"]);
+    assert_eq!(annotation(&entries[1], "own"), "kept");
+    assert!(String::from_utf8(fs::read(&index).unwrap()).unwrap().contains("the caller"));
+
+    fixture.image.names = vec!["other/app:3".into()];
+    let entries = fixture.write_layout().unwrap();
+    assert_eq!(entries.iter().filter(|entry| annotation(entry, "org.opencontainers.image.ref.name") == "3").count(), 1);
+}
+
+#[test]
+fn an_image_without_name_has_one_entry() {
+    let fixture = Fixture::new(&[]);
+    for _ in 0..2 {
+        let entries = fixture.write_layout().unwrap();
+        assert!(entries.len() == 1 && entries[0].get("annotations").is_none(), "{entries:?}");
+    }
+}
+
+#[test]
+fn writers_take_turns() {
+    let fixture = Fixture::new(&[]);
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let image = Image { names: vec![format!("r/app:{number}")], ..fixture.image.clone() };
+            let fixture = &fixture;
+            scope.spawn(move || write_layout(&fixture.layout(), &image, &fixture.blobs()).unwrap());
+        }
+    });
+    let index: Value = serde_json::from_slice(&fs::read(fixture.layout().join("index.json")).unwrap()).unwrap();
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 8);
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused() {
+    let fixture = Fixture::new(&["r/app:1"]);
+    fs::create_dir(fixture.layout()).unwrap();
+    fs::write(fixture.layout().join("index.json"), "[]").unwrap();
+    assert!(matches!(fixture.write_layout(), Err(Error::Invalid(_))));
+    assert_eq!(fs::read(fixture.layout().join("index.json")).unwrap(), b"[]");
+}
+
+#[test]
+fn archives_are_read_by_their_readers() {
+    let fixture = Fixture::new(&["localhost:5000/team/app:1.2", "team/app"]);
+    let root = fixture.unpacked(ArchiveFormat::Oci);
+    check_blobs(&fixture, &root);
+    assert!(!root.join("manifest.json").exists());
+    let root = fixture.unpacked(ArchiveFormat::Docker);
+    check_blobs(&fixture, &root);
+    let docker: Value = serde_json::from_slice(&fs::read(root.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(docker[0]["RepoTags"], json!(["localhost:5000/team/app:1.2", "team/app:latest"]));
+    let layers: Vec<_> = docker[0]["Layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|path| fs::read(root.join(path.as_str().unwrap())).unwrap())
+        .collect();
+    assert_eq!(layers, [b"first layer".to_vec(), b"second layer".to_vec(), b"first layer".to_vec()]);
+    assert_eq!(fs::read(root.join(docker[0]["Config"].as_str().unwrap())).unwrap(), fixture.blobs[0].content);
+}
+
+#[test]
+fn a_stream_is_the_file() {
+    let fixture = Fixture::new(&["a:1"]);
+    let mut streams = [Vec::new(), Vec::new()];
+    for stream in &mut streams {
+        stream_archive(stream, ArchiveFormat::Docker, &fixture.image, &fixture.blobs()).unwrap();
+    }
+    fixture.unpacked(ArchiveFormat::Docker);
+    assert_eq!(streams[0], fs::read(fixture.root.path().join("image.tar")).unwrap());
+    assert_eq!(streams[0], streams[1]);
+}
+
+#[test]
+fn what_is_wrong_leaves_the_old_file() {
+    let file = |fixture: &Fixture| fixture.root.path().join("image.tar");
+    let attempt = |fixture: &Fixture| {
+        fs::write(file(fixture), "old").unwrap();
+        let error = write_archive(&file(fixture), ArchiveFormat::Docker, &fixture.image, &fixture.blobs()).unwrap_err();
+        assert_eq!(fs::read(file(fixture)).unwrap(), b"old");
+        assert_eq!(fs::read_dir(fixture.root.path()).unwrap().count(), 1);
+        error
+    };
+    for content in [&b"second LAYER"[..], b"second", b"second layer and more"] {
+        let mut fixture = Fixture::new(&[]);
+        fixture.blobs[2].content = content.to_vec();
+        assert!(matches!(attempt(&fixture), Error::Corrupt(_)));
+        assert!(matches!(fixture.write_layout(), Err(Error::Corrupt(_))));
+        assert!(!fixture.layout().join("index.json").exists());
+    }
+    let mut missing = Fixture::new(&[]);
+    missing.blobs.pop();
+    assert!(matches!(attempt(&missing), Error::Invalid(_)));
+    let mut index = Fixture::new(&[]);
+    index.image.manifest = br#"{"schemaVersion":2,"manifests":[]}"#.to_vec();
+    assert!(matches!(attempt(&index), Error::Unsupported(_)));
+    let mut garbage = Fixture::new(&[]);
+    garbage.image.manifest = b"<html>".to_vec();
+    assert!(matches!(attempt(&garbage), Error::Invalid(_)));
+}
+
+#[test]
+fn tags_of_names() {
+    for (name, tag) in
+        [("a", "latest"), ("a:1", "1"), ("h:5000/a", "latest"), ("h:5000/a:b", "b"), ("a:1@sha256:00", "1")]
+    {
+        assert_eq!(index::tag(name), tag, "{name}");
+    }
+}
+
+#[test]
+fn files_get_the_permissions_of_the_caller() {
+    let root = tempfile::tempdir().unwrap();
+    let (ours, plain) = (root.path().join("ours"), root.path().join("plain"));
+    write_file(&ours, |out| out.write_all(b"x").map_err(Error::io("write", "x"))).unwrap();
+    fs::write(&plain, "x").unwrap();
+    assert_eq!(fs::metadata(ours).unwrap().permissions(), fs::metadata(plain).unwrap().permissions());
+}
