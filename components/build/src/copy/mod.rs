@@ -1,0 +1,230 @@
+//! COPY and ADD of files (BuildKit `dockerfile2llb/convert_copy.go`, fsutil `copy/copy.go`).
+
+mod find;
+mod missing;
+mod origin;
+mod parents;
+mod place;
+mod walk;
+
+use steprun_dockerfile::mode::Mode;
+use steprun_dockerfile::{Source, Span};
+use steprun_ports::{Failure, FileKind, Host, Timestamp};
+
+pub(crate) use self::origin::{Context, Origin};
+pub(crate) use self::place::Destination;
+
+use self::find::{Match, Matches};
+use self::place::{Load, Placer, Style, reading};
+use crate::clock::Clock;
+use crate::diagnose;
+use crate::draft::Draft;
+use crate::ignore::Patterns;
+use crate::{owner, paths};
+
+/// A value with its variables expanded, and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    pub(crate) value: String,
+    pub(crate) span: Span,
+}
+
+/// A COPY or ADD with its variables expanded.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) sources: Vec<Text>,
+    /// Names and contents.
+    pub(crate) heredocs: Vec<(String, String)>,
+    /// As written.
+    pub(crate) destination: Text,
+    pub(crate) chown: Option<Text>,
+    pub(crate) chmod: Option<Text>,
+    pub(crate) exclude: Vec<Text>,
+    pub(crate) link: bool,
+    pub(crate) parents: bool,
+    /// Whether archives are unpacked.
+    pub(crate) unpack: bool,
+    /// The whole instruction.
+    pub(crate) span: Span,
+}
+
+/// Where a copy happens.
+pub(crate) struct Scene<'a, H: Host> {
+    pub(crate) host: &'a H,
+    /// The Dockerfile that the request is written in.
+    pub(crate) source: &'a Source,
+    pub(crate) origin: &'a Origin<H>,
+    /// Absolute.
+    pub(crate) working_directory: &'a str,
+    pub(crate) clock: Clock,
+}
+
+impl Destination {
+    /// A destination as written, relative to the working directory.
+    pub(crate) fn new(working_directory: &str, written: &str) -> Self {
+        let directory = matches!(written, "" | ".") || written.ends_with('/') || written.ends_with("/.");
+        let absolute = paths::absolute(working_directory, written);
+        Self { path: paths::normal(&absolute), directory }
+    }
+}
+
+/// The file system after a copy and the time of its newest entry; none if nothing is copied.
+///
+/// # Errors
+/// Each with its place in the Dockerfile.
+pub(crate) async fn perform<H: Host>(
+    scene: &Scene<'_, H>,
+    base: &H::Snapshot,
+    request: &Request,
+) -> Result<Option<(H::Snapshot, Timestamp)>, Failure> {
+    let whole = |failure| diagnose::at(scene.source, request.span, failure);
+    let style = style(scene, base, request).await?;
+    let exclude =
+        Patterns::new(&request.exclude).map_err(|error| diagnose::first(scene.host, scene.source, vec![error]))?;
+    let destination = Destination::new(scene.working_directory, &request.destination.value);
+    let mut draft = Draft::new(base.clone());
+    let number = draft.source(scene.origin.content());
+    let found = find_all(scene, request).await?;
+    check_several(scene, &mut draft, request, &destination, &found).await?;
+
+    let mut placer = Placer { host: scene.host, draft: &mut draft, style: &style, destination: &destination };
+    for (text, matches) in &found {
+        let place = |failure| diagnose::at(scene.source, text.span, failure);
+        let mut load = Load::new(scene.origin, number);
+        match matches {
+            Sources::Plain(matches) => {
+                for found in matches {
+                    if excluded(&exclude, text, found) {
+                        continue;
+                    }
+                    match archive(scene, request, found).await.map_err(place)? {
+                        Some(content) => unpack(&mut placer, content).await.map_err(place)?,
+                        None => placer.copy(&mut load, found, &exclude).await.map_err(place)?,
+                    }
+                }
+            }
+            Sources::WithParents { base, items } => {
+                for item in items.iter().filter(|item| !exclude.excludes(&item.path)) {
+                    placer.copy_with_parents(&mut load, base, item, &exclude).await.map_err(place)?;
+                }
+            }
+        }
+    }
+    for (name, content) in &request.heredocs {
+        placer.heredoc(name, content).await.map_err(whole)?;
+    }
+    let finished = draft.finish().await;
+    finished.map_err(|error| whole(Failure::because("could not apply the copy", error)))
+}
+
+/// What one source means.
+enum Sources {
+    Plain(Vec<Match>),
+    WithParents { base: String, items: Vec<walk::Item> },
+}
+
+impl Sources {
+    fn files(&self) -> usize {
+        match self {
+            Self::Plain(matches) => matches.iter().filter(|found| found.stat.kind != FileKind::Directory).count(),
+            Self::WithParents { .. } => 0,
+        }
+    }
+}
+
+async fn find_all<'r, H: Host>(
+    scene: &Scene<'_, H>,
+    request: &'r Request,
+) -> Result<Vec<(&'r Text, Sources)>, Failure> {
+    let mut all = Vec::with_capacity(request.sources.len());
+    for text in &request.sources {
+        let place = |failure| diagnose::at(scene.source, text.span, failure);
+        let read = |error| place(reading(&text.value, error));
+        let found = if request.parents {
+            parents::find(scene.origin, &text.value).await.map_err(read)?
+        } else {
+            match find::find(scene.origin, &text.value).await.map_err(read)? {
+                Matches::Found(found) => Some(Sources::Plain(found)),
+                Matches::Missing => None,
+            }
+        };
+        match found {
+            Some(found) => all.push((text, found)),
+            None => return Err(place(missing::failure(scene.origin, &text.value).await)),
+        }
+    }
+    Ok(all)
+}
+
+/// Several files need a directory to go to: else each would replace the one before.
+async fn check_several<H: Host>(
+    scene: &Scene<'_, H>,
+    draft: &mut Draft<H>,
+    request: &Request,
+    destination: &Destination,
+    found: &[(&Text, Sources)],
+) -> Result<(), Failure> {
+    let files = found.iter().map(|(_, sources)| sources.files()).sum::<usize>() + request.heredocs.len();
+    if files < 2 || destination.directory {
+        return Ok(());
+    }
+    let look = async {
+        let real = draft.real_path(&destination.path).await?;
+        draft.look(&real).await
+    };
+    match look.await {
+        Ok(crate::draft::Found::Directory) => Ok(()),
+        Ok(_) => Err(diagnose::failed(
+            scene.source,
+            request.destination.span,
+            format!("{files} files can't be copied to the one name `{}`", request.destination.value),
+        )
+        .hint(format!("write `{}/`: several files need a directory", request.destination.value))),
+        Err(error) => Err(diagnose::at(
+            scene.source,
+            request.destination.span,
+            Failure::because(format!("could not look at `{}`", request.destination.value), error),
+        )),
+    }
+}
+
+/// Patterns of `--exclude` hold for files that a source names, too.
+fn excluded(exclude: &Patterns, text: &Text, found: &Match) -> bool {
+    found.stat.kind != FileKind::Directory
+        && (exclude.excludes(&found.name) || exclude.excludes(&paths::normal(&text.value)))
+}
+
+async fn archive<H: Host>(
+    scene: &Scene<'_, H>,
+    request: &Request,
+    found: &Match,
+) -> Result<Option<H::Snapshot>, Failure> {
+    if !request.unpack || found.stat.kind != FileKind::Regular {
+        return Ok(None);
+    }
+    let opened = scene.host.from_archive(&scene.origin.content(), &found.path).await;
+    opened.map_err(|error| Failure::because(format!("could not unpack `{}`", found.path), error))
+}
+
+async fn unpack<H: Host>(placer: &mut Placer<'_, H>, content: H::Snapshot) -> Result<(), Failure> {
+    let origin = Origin::Snapshot(content);
+    let number = placer.draft.source(origin.content());
+    placer.unpack(&mut Load::new(&origin, number)).await
+}
+
+async fn style<H: Host>(scene: &Scene<'_, H>, base: &H::Snapshot, request: &Request) -> Result<Style, Failure> {
+    let owner = match &request.chown {
+        Some(chown) => {
+            let owner = owner::resolve(base, &chown.value).await;
+            Some(owner.map_err(|failure| diagnose::at(scene.source, chown.span, failure))?)
+        }
+        None => None,
+    };
+    let mode = match &request.chmod {
+        Some(chmod) => Some(
+            Mode::parse(&chmod.value).map_err(|error| diagnose::failed(scene.source, chmod.span, error.to_string()))?,
+        ),
+        None => None,
+    };
+    Ok(Style { owner, mode, link: request.link, clock: scene.clock })
+}

@@ -1,0 +1,306 @@
+//! One instruction of a stage.
+
+use std::rc::Rc;
+
+use steprun_dockerfile::instruction::{Copy, Heredoc, Instruction, KeyValue, Kind};
+use steprun_dockerfile::{Word, expand};
+use steprun_ports::{Failure, Host, Timestamp};
+
+use crate::copy::{self, Origin, Request, Scene};
+use crate::draft::{Draft, Metadata};
+use crate::owner::{self, Owner};
+use crate::plan::{self, From};
+use crate::scope::Text;
+use crate::stage::{Job, Stage, StageOnce};
+use crate::{diagnose, metadata, paths};
+
+/// Where an instruction is carried out.
+pub(crate) struct Step<'a, H: Host> {
+    pub(crate) job: &'a Rc<Job<H>>,
+    /// Index of the stage.
+    pub(crate) stage: usize,
+    pub(crate) earlier: &'a [StageOnce<H>],
+    /// Where the instruction stands: the Dockerfile, or a trigger of the base.
+    pub(crate) text: Text<'a>,
+    pub(crate) trigger: bool,
+}
+
+impl<H: Host + 'static> Step<'_, H> {
+    /// Whether the instruction is work that people want to see.
+    pub(crate) fn works(&self, instruction: &Instruction) -> bool {
+        matches!(instruction.kind, Kind::Add(_) | Kind::Copy(_) | Kind::Workdir(_))
+    }
+
+    pub(crate) fn label(&self, instruction: &Instruction) -> String {
+        let onbuild = if self.trigger { "ONBUILD " } else { "" };
+        format!("[{}] {onbuild}{}", self.job.label(self.stage), instruction.original)
+    }
+
+    /// Carries an instruction out. Gives a note on what came of it.
+    pub(crate) async fn perform(
+        &self,
+        stage: &mut Stage<H>,
+        instruction: &Instruction,
+    ) -> Result<&'static str, Failure> {
+        let layers = stage.steps.len();
+        match &instruction.kind {
+            Kind::Run(_) => return Err(plan::unsupported_run(self.text, instruction.span)),
+            Kind::Copy(copy) => self.copy(stage, instruction, copy, "COPY").await?,
+            Kind::Add(copy) => self.copy(stage, instruction, copy, "ADD").await?,
+            Kind::Workdir(word) => self.working_directory(stage, word).await?,
+            _ => {
+                if let Some(created_by) = self.metadata(stage, instruction)? {
+                    stage.config.record(created_by, false);
+                }
+            }
+        }
+        Ok(if stage.steps.len() > layers { "" } else { "nothing changed" })
+    }
+
+    fn expand(&self, stage: &Stage<H>, word: &Word) -> Result<String, Failure> {
+        stage.scope.expand(&self.job.host, self.text, word)
+    }
+
+    fn texts(&self, stage: &Stage<H>, words: &[Word]) -> Result<Vec<copy::Text>, Failure> {
+        words.iter().map(|word| self.copied_text(stage, word)).collect()
+    }
+
+    fn copied_text(&self, stage: &Stage<H>, word: &Word) -> Result<copy::Text, Failure> {
+        Ok(copy::Text { value: self.expand(stage, word)?, span: word.span })
+    }
+
+    /// An instruction that only changes the config. Gives its line in history; ONBUILD has none.
+    fn metadata(&self, stage: &mut Stage<H>, instruction: &Instruction) -> Result<Option<String>, Failure> {
+        let created_by = match &instruction.kind {
+            Kind::Env(pairs) => {
+                let variables = self.pairs(stage, pairs)?;
+                for (name, value) in &variables {
+                    stage.scope.set(name, value);
+                }
+                metadata::environment(&mut stage.config, &variables)
+            }
+            Kind::Label(pairs) => {
+                let labels = self.pairs(stage, pairs)?;
+                metadata::labels(&mut stage.config, &labels)
+            }
+            Kind::Arg(args) => {
+                let mut texts = Vec::new();
+                for arg in args {
+                    let (name, value, undefined) = stage.scope.declare(self.text, &self.job.globals, arg)?;
+                    let word = arg.default.as_ref().unwrap_or(&arg.name);
+                    stage.scope.warn_undefined(&self.job.host, self.text, word, &undefined);
+                    texts.push(value.map_or(name.clone(), |value| format!("{name}={value}")));
+                }
+                format!("ARG {}", texts.join(" "))
+            }
+            Kind::Expose(words) => {
+                let ports = self.ports(stage, words)?;
+                metadata::expose(&mut stage.config, &ports)
+            }
+            Kind::Volume(words) => {
+                let volumes = words.iter().map(|word| self.not_empty(stage, word, "VOLUME"));
+                let volumes = volumes.collect::<Result<Vec<_>, _>>()?;
+                metadata::volumes(&mut stage.config, &volumes)
+            }
+            Kind::User(word) => {
+                let user = self.not_empty(stage, word, "USER")?;
+                metadata::user(&mut stage.config, &user)
+            }
+            Kind::StopSignal(word) => {
+                let signal = self.expand(stage, word)?;
+                metadata::stop_signal(&mut stage.config, &signal).ok_or_else(|| {
+                    diagnose::failed(self.text.source, word.span, format!("there is no signal `{signal}`"))
+                })?
+            }
+            Kind::Shell(shell) => metadata::shell(&mut stage.config, shell),
+            Kind::Healthcheck(check) => metadata::healthcheck(&mut stage.config, check),
+            Kind::Cmd(form) => {
+                stage.own_command = true;
+                metadata::command(&mut stage.config, form)
+            }
+            Kind::Entrypoint(form) => metadata::entrypoint(&mut stage.config, form, stage.own_command),
+            Kind::Onbuild(onbuild) => {
+                stage.triggers.push(onbuild.trigger.clone());
+                stage.config.set_list("OnBuild", &stage.triggers);
+                return Ok(None);
+            }
+            Kind::Maintainer(author) => {
+                stage.config.set_author(author);
+                format!("MAINTAINER {author}")
+            }
+            Kind::Add(_) | Kind::Copy(_) | Kind::Run(_) | Kind::Workdir(_) => return Ok(None),
+        };
+        Ok(Some(created_by))
+    }
+
+    /// Keys and values of ENV or LABEL: all see the variables as they were before the instruction.
+    fn pairs(&self, stage: &Stage<H>, pairs: &[KeyValue]) -> Result<Vec<(String, String)>, Failure> {
+        pairs.iter().map(|pair| Ok((self.expand(stage, &pair.key)?, self.expand(stage, &pair.value)?))).collect()
+    }
+
+    fn not_empty(&self, stage: &Stage<H>, word: &Word, instruction: &str) -> Result<String, Failure> {
+        match self.expand(stage, word)? {
+            value if value.is_empty() => {
+                Err(diagnose::failed(self.text.source, word.span, format!("{instruction} has an empty value")))
+            }
+            value => Ok(value),
+        }
+    }
+
+    fn ports(&self, stage: &Stage<H>, words: &[Word]) -> Result<Vec<String>, Failure> {
+        let mut ports = Vec::new();
+        for word in words {
+            let wrong = |message: String| diagnose::failed(self.text.source, word.span, message);
+            let lookup = |name: &str| stage.scope.variables().get(name).map(str::to_owned);
+            let texts = expand::words(&word.raw, self.text.escape, &lookup);
+            for text in texts.map_err(|error| wrong(error.to_string()))? {
+                ports.extend(metadata::ports(&text).map_err(wrong)?);
+            }
+        }
+        Ok(ports)
+    }
+
+    /// WORKDIR: makes the directories that are missing, owned by USER.
+    async fn working_directory(&self, stage: &mut Stage<H>, word: &Word) -> Result<(), Failure> {
+        let path = self.not_empty(stage, word, "WORKDIR")?;
+        let absolute = paths::absolute(&stage.config.working_directory(), &path);
+        stage.config.set("WorkingDir", serde_json::json!(absolute));
+        let changed = if absolute == "/" {
+            None
+        } else {
+            let made = self.make_directory(stage, &absolute).await;
+            made.map_err(|failure| diagnose::at(self.text.source, word.span, failure))?
+        };
+        stage.change(format!("WORKDIR {absolute}"), changed);
+        Ok(())
+    }
+
+    async fn make_directory(&self, stage: &Stage<H>, path: &str) -> Result<Option<(H::Snapshot, Timestamp)>, Failure> {
+        let base = stage.files.clone().await?;
+        let fail = |error| Failure::because(format!("could not make the working directory {path}"), error);
+        let mut draft: Draft<H> = Draft::new(base.clone());
+        let real = draft.real_path(path).await.map_err(fail)?;
+        let owner = match stage.config.text("User").filter(|user| !user.is_empty()) {
+            Some(user) => owner::resolve(&base, user).await?,
+            None => Owner::default(),
+        };
+        let metadata = Metadata { mode: 0o755, owner, modified: self.job.clock.made() };
+        draft.ensure_directory(&real, metadata).await.map_err(fail)?;
+        draft.finish().await.map_err(fail)
+    }
+
+    async fn copy(
+        &self,
+        stage: &mut Stage<H>,
+        instruction: &Instruction,
+        copy: &Copy,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let request = self.request(stage, instruction, copy, name == "ADD")?;
+        self.refuse_remote(&request, copy, name)?;
+        let origin = self.origin(copy).await?;
+        let base = stage.files.clone().await?;
+        let working_directory = stage.config.working_directory();
+        let scene = Scene {
+            host: &self.job.host,
+            source: self.text.source,
+            origin: &origin,
+            working_directory: &working_directory,
+            clock: self.job.clock,
+        };
+        let changed = copy::perform(&scene, &base, &request).await?;
+        stage.change(format!("{name}{} # buildkit", arguments(&request)), changed);
+        Ok(())
+    }
+
+    fn request(&self, stage: &Stage<H>, instruction: &Instruction, copy: &Copy, add: bool) -> Result<Request, Failure> {
+        let optional = |word: &Option<Word>| word.as_ref().map(|word| self.copied_text(stage, word)).transpose();
+        Ok(Request {
+            sources: self.texts(stage, &copy.sources)?,
+            heredocs: copy.heredocs.iter().map(|heredoc| self.heredoc(stage, heredoc)).collect::<Result<_, _>>()?,
+            destination: self.copied_text(stage, &copy.destination)?,
+            chown: optional(&copy.chown)?,
+            chmod: optional(&copy.chmod)?,
+            exclude: self.texts(stage, &copy.exclude)?,
+            link: copy.link,
+            parents: copy.parents,
+            unpack: add && copy.unpack.unwrap_or(true),
+            span: instruction.span,
+        })
+    }
+
+    fn heredoc(&self, stage: &Stage<H>, heredoc: &Heredoc) -> Result<(String, String), Failure> {
+        if !heredoc.expand {
+            return Ok((heredoc.name.clone(), heredoc.content.clone()));
+        }
+        let lookup = |name: &str| stage.scope.variables().get(name).map(str::to_owned);
+        let expanded = expand::expand_heredoc(&heredoc.content, '\\', &lookup);
+        let expanded =
+            expanded.map_err(|error| diagnose::failed(self.text.source, heredoc.content_span, error.to_string()))?;
+        let word = Word::new(heredoc.content.clone(), heredoc.content_span);
+        stage.scope.warn_undefined(&self.job.host, self.text, &word, &expanded.undefined);
+        Ok((heredoc.name.clone(), expanded.value))
+    }
+
+    async fn origin(&self, copy: &Copy) -> Result<Origin<H>, Failure> {
+        let Some(word) = &copy.from else {
+            return Ok(Origin::Context(self.job.context.clone()));
+        };
+        let place = |failure| diagnose::at(self.text.source, word.span, failure);
+        let files = match plan::source(self.text, &self.job.dockerfile, self.stage, word)? {
+            From::Stage(index) => self.earlier[index].clone().await?.files.clone(),
+            From::Image(name) => {
+                let image = self.job.images.get(&name, &self.job.platforms.target).await;
+                image.map_err(place)?.files.clone()
+            }
+        };
+        Ok(Origin::Snapshot(files.await.map_err(place)?))
+    }
+
+    /// URLs and Git repositories can't be fetched yet; COPY never could.
+    fn refuse_remote(&self, request: &Request, copy: &Copy, name: &str) -> Result<(), Failure> {
+        for text in &request.sources {
+            let Some(kind) = remote(&text.value) else { continue };
+            let wrong = |message: String| diagnose::failed(self.text.source, text.span, message);
+            return Err(match name {
+                "ADD" => wrong(format!("ADD of {kind} is not supported yet"))
+                    .hint("fetch it before the build and COPY it from the context"),
+                _ => wrong(format!("COPY can't take {kind}"))
+                    .hint("COPY takes files of the context, of stages and images"),
+            });
+        }
+        match &copy.checksum {
+            Some(word) => Err(diagnose::failed(
+                self.text.source,
+                word.span,
+                "`--checksum` is for URLs and Git repositories, and all sources are local",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a source is, if it is no path.
+fn remote(source: &str) -> Option<&'static str> {
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| source.starts_with(prefix));
+    let without_fragment = source.split(['#', '?']).next().unwrap_or(source);
+    if starts(&["git://", "ssh://", "git@"]) || (starts(&["http://", "https://"]) && without_fragment.ends_with(".git"))
+    {
+        return Some("a Git repository");
+    }
+    starts(&["http://", "https://"]).then_some("a URL")
+}
+
+/// Flags and operands as history shows them.
+fn arguments(request: &Request) -> String {
+    let mut words = Vec::new();
+    if request.parents {
+        words.push("--parents".to_owned());
+    }
+    words.extend(request.chown.iter().map(|chown| format!("--chown={}", chown.value)));
+    words.extend(request.chmod.iter().map(|chmod| format!("--chmod={}", chmod.value)));
+    words.extend(request.sources.iter().map(|source| source.value.clone()));
+    words.extend(request.heredocs.iter().map(|(name, _)| format!("<<{name}")));
+    words.push(request.destination.value.clone());
+    words.iter().map(|word| format!(" {word}")).collect()
+}

@@ -1,0 +1,149 @@
+//! The image's way out: tags, files, standard output.
+
+use serde_json::json;
+use steprun_ports::{
+    ArchiveFormat, Blob, Failure, Host, ImageArgument, OutputDirectory, OutputFile, OutputImage, Repository,
+    concurrently,
+};
+
+use crate::arguments::Outputs;
+use crate::assemble::Image;
+
+/// Requests to registries under way at the same time.
+const AT_ONCE: usize = 8;
+
+/// The repositories of destinations, each once: two tags in one repository need its blobs once.
+pub(crate) fn repositories<H: Host>(outputs: &Outputs<H>) -> Vec<H::Repository> {
+    let mut found: Vec<H::Repository> = Vec::new();
+    for destination in outputs.destinations() {
+        if !found.iter().any(|known| known.name() == destination.repository.name()) {
+            found.push(destination.repository.clone());
+        }
+    }
+    found
+}
+
+/// Fails early, before anything is built, if a registry would not let us push.
+pub(crate) async fn check_push<H: Host>(host: &H, repositories: &[H::Repository]) -> Result<(), Failure> {
+    let check = |repository: &H::Repository| {
+        let repository = repository.clone();
+        async move {
+            let task = host.task(&format!("check that we may push to {}", repository.name()));
+            let allowed = repository.check_push().await;
+            allowed.map_err(|error| Failure::because(format!("can't push to {}", repository.name()), error))?;
+            steprun_ports::Task::finish(task, "");
+            Ok(())
+        }
+    };
+    concurrently(AT_ONCE, repositories, check).await.map(|_: Vec<()>| ())
+}
+
+/// Tags the image at its destinations, then writes files, and in the end what was done to standard output.
+pub(crate) async fn publish<H: Host>(host: &H, outputs: &Outputs<H>, image: &Image<H>) -> Result<(), Failure> {
+    put_manifests(outputs, image).await?;
+    write_images(outputs, image).await?;
+    write_reports(outputs, image).await?;
+    report(host, outputs, image).await
+}
+
+async fn put_manifests<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> Result<(), Failure> {
+    let put = |destination: &ImageArgument<H::Repository>| {
+        let destination = destination.clone();
+        async move {
+            let reference = destination.reference();
+            let put =
+                destination.repository.put_manifest(reference, &image.descriptor.media_type, &image.manifest).await;
+            put.map(drop).map_err(|error| Failure::because(format!("could not push `{}`", destination.typed), error))
+        }
+    };
+    concurrently(AT_ONCE, outputs.destinations(), put).await.map(|_: Vec<()>| ())
+}
+
+async fn write_images<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> Result<(), Failure> {
+    let blobs = image.blobs();
+    let copy = || OutputImage {
+        media_type: image.descriptor.media_type.clone(),
+        manifest: image.manifest.clone(),
+        names: outputs.names.iter().map(tagged).collect(),
+    };
+    for (file, format) in [(&outputs.tar, ArchiveFormat::Docker), (&outputs.oci_archive, ArchiveFormat::Oci)] {
+        if let Some(file) = file {
+            let written = file.write_image(format, copy(), &blobs).await;
+            written
+                .map_err(|error| Failure::because(format!("could not write the image to {}", file.name()), error))?;
+        }
+    }
+    if let Some(layout) = &outputs.layout {
+        let written = layout.write_layout(copy(), &blobs).await;
+        written.map_err(|error| Failure::because(format!("could not write the image to {}", layout.name()), error))?;
+    }
+    Ok(())
+}
+
+async fn write_reports<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> Result<(), Failure> {
+    let digest = &image.descriptor.digest;
+    let lines = |name: fn(&ImageArgument<H::Repository>) -> String| {
+        let lines = outputs.names.iter().map(|argument| format!("{}@{digest}\n", name(argument)));
+        lines.collect::<String>()
+    };
+    write(outputs.digest.as_ref(), || digest.clone()).await?;
+    write(outputs.name_digest.as_ref(), || lines(untagged)).await?;
+    write(outputs.name_tag_digest.as_ref(), || lines(tagged)).await?;
+    write(outputs.metadata.as_ref(), || metadata(outputs, image)).await
+}
+
+async fn write<F: OutputFile>(file: Option<&F>, content: impl FnOnce() -> String) -> Result<(), Failure> {
+    let Some(file) = file else { return Ok(()) };
+    let written = file.write(content().as_bytes()).await;
+    written.map_err(|error| Failure::because(format!("could not write {}", file.name()), error))
+}
+
+/// One JSON object; sizes are in bytes, that of the image is what its manifest and blobs take in a registry.
+fn metadata<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> String {
+    let layers: Vec<_> = image
+        .layers
+        .iter()
+        .map(|(descriptor, layer)| {
+            json!({
+                "mediaType": descriptor.media_type,
+                "digest": descriptor.digest,
+                "diffId": layer.diff_id,
+                "size": descriptor.size,
+            })
+        })
+        .collect();
+    let blobs: u64 = image.blobs().iter().map(|blob| blob.descriptor().size).sum();
+    let metadata = json!({
+        "digest": image.descriptor.digest,
+        "mediaType": image.descriptor.media_type,
+        "images": outputs.names.iter().map(tagged).collect::<Vec<_>>(),
+        "config": image.config.descriptor().digest,
+        "layers": layers,
+        "platform": image.platform.to_string(),
+        "size": image.descriptor.size + blobs,
+    });
+    format!("{metadata:#}\n")
+}
+
+/// Standard output has one line a destination; the digest alone if nothing was pushed.
+async fn report<H: Host>(host: &H, outputs: &Outputs<H>, image: &Image<H>) -> Result<(), Failure> {
+    let digest = &image.descriptor.digest;
+    host.set("digest", digest);
+    let pushed: Vec<String> =
+        outputs.destinations().iter().map(|destination| format!("{}@{digest}", untagged(destination))).collect();
+    if let Some(first) = pushed.first() {
+        host.set("image", first);
+    }
+    let lines = if pushed.is_empty() { vec![digest.clone()] } else { pushed };
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let printed = host.print(text.as_bytes()).await;
+    printed.map_err(|error| Failure::because("could not write to standard output", error))
+}
+
+fn untagged<R: Repository>(argument: &ImageArgument<R>) -> String {
+    argument.repository.name()
+}
+
+fn tagged<R: Repository>(argument: &ImageArgument<R>) -> String {
+    format!("{}:{}", argument.repository.name(), argument.tag.as_deref().unwrap_or("latest"))
+}

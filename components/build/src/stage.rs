@@ -1,0 +1,210 @@
+//! One stage: from its base through its instructions to a file system and a config.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use steprun_dockerfile::instruction::{Instruction, Kind};
+use steprun_dockerfile::{Dockerfile, Source};
+use steprun_ports::{Failure, Host, Layer, Task, Timestamp};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::copy::Context;
+use crate::diagnose;
+use crate::image::{Images, Once, known, once};
+use crate::instruction::Step;
+use crate::plan::{self, Base};
+use crate::platform::Platform;
+use crate::scope::{Globals, Platforms, Scope, Text};
+
+/// What all stages of a build share.
+pub(crate) struct Job<H: Host> {
+    pub(crate) host: H,
+    pub(crate) source: Source,
+    pub(crate) dockerfile: Dockerfile,
+    pub(crate) globals: Globals,
+    pub(crate) platforms: Platforms,
+    pub(crate) context: Rc<Context<H>>,
+    pub(crate) clock: Clock,
+    pub(crate) images: Images<H>,
+    /// ARGs that ONBUILD triggers declared.
+    pub(crate) declared: RefCell<BTreeSet<String>>,
+}
+
+impl<H: Host> Job<H> {
+    pub(crate) fn text(&self) -> Text<'_> {
+        Text { source: &self.source, escape: self.dockerfile.directives.escape }
+    }
+
+    /// How progress names a stage.
+    pub(crate) fn label(&self, index: usize) -> String {
+        let name = self.dockerfile.stages[index].name.as_deref();
+        name.map_or_else(|| format!("stage-{index}"), str::to_owned)
+    }
+}
+
+/// A change of the file system by one instruction: it becomes a layer if the stage is part of the image.
+pub(crate) struct LayerStep<H: Host> {
+    pub(crate) snapshot: H::Snapshot,
+    /// The history entry of the instruction.
+    pub(crate) entry: usize,
+}
+
+/// A stage, finished or up to some instruction.
+pub(crate) struct Stage<H: Host> {
+    pub(crate) config: Config,
+    pub(crate) scope: Scope,
+    /// Layers of the image at the bottom.
+    pub(crate) base: Rc<Vec<Layer<H::Blob>>>,
+    /// Layers of this build, its parents' first.
+    pub(crate) steps: Vec<Rc<LayerStep<H>>>,
+    pub(crate) files: Once<H::Snapshot>,
+    /// The time of the newest file or image that went in.
+    pub(crate) newest: Option<Timestamp>,
+    /// CMD stands in this stage.
+    pub(crate) own_command: bool,
+    /// Triggers that this stage sets.
+    pub(crate) triggers: Vec<String>,
+}
+
+impl<H: Host> Clone for Stage<H> {
+    fn clone(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            scope: self.scope.clone(),
+            base: self.base.clone(),
+            steps: self.steps.clone(),
+            files: self.files.clone(),
+            newest: self.newest,
+            own_command: self.own_command,
+            triggers: self.triggers.clone(),
+        }
+    }
+}
+
+/// A stage that others wait for.
+pub(crate) type StageOnce<H> = Once<Rc<Stage<H>>>;
+
+/// All stages, by index. Nothing is done before one is awaited; then it awaits those that it needs.
+pub(crate) fn stages<H: Host + 'static>(job: &Rc<Job<H>>) -> Vec<StageOnce<H>> {
+    let mut all: Vec<StageOnce<H>> = Vec::new();
+    for index in 0..job.dockerfile.stages.len() {
+        let (job, earlier) = (job.clone(), all.clone());
+        all.push(once(async move { build(job, index, earlier).await.map(Rc::new) }));
+    }
+    all
+}
+
+async fn build<H: Host + 'static>(
+    job: Rc<Job<H>>,
+    index: usize,
+    earlier: Vec<StageOnce<H>>,
+) -> Result<Stage<H>, Failure> {
+    let from = &job.dockerfile.stages[index].from;
+    let place = |failure| diagnose::at(&job.source, from.image.span, failure);
+    let (mut stage, triggers, base) = match plan::base(job.text(), &job.dockerfile, &job.globals, index)? {
+        Base::Scratch => (Stage::scratch(&job), Vec::new(), "scratch".to_owned()),
+        Base::Stage(parent) => {
+            let parent_stage = earlier[parent].clone().await?;
+            (Stage::child(&parent_stage), parent_stage.triggers.clone(), job.label(parent))
+        }
+        Base::Image { name, platform } => {
+            let platform = match platform {
+                Some(platform) => Platform::parse(&platform).map_err(|failure| place(as_failed(failure)))?,
+                None => job.platforms.target.clone(),
+            };
+            let image = job.images.get(&name, &platform).await.map_err(place)?;
+            let stage = Stage::of_image(&image);
+            let triggers = image.config.list("OnBuild");
+            (stage, triggers, name)
+        }
+    };
+    stage.config.unset("OnBuild");
+    run_triggers(&job, &mut stage, index, &earlier, &base, &triggers).await?;
+    for instruction in &job.dockerfile.stages[index].instructions {
+        let step = Step { job: &job, stage: index, earlier: &earlier, text: job.text(), trigger: false };
+        perform(&step, &mut stage, instruction).await?;
+    }
+    Ok(stage)
+}
+
+/// A platform in a Dockerfile is no argument, so its failure is no usage error.
+fn as_failed(mut failure: Failure) -> Failure {
+    failure.kind = steprun_ports::FailureKind::Failed;
+    failure
+}
+
+/// ONBUILD triggers of the base, before the stage's own instructions; they are cleared from its config.
+async fn run_triggers<H: Host + 'static>(
+    job: &Rc<Job<H>>,
+    stage: &mut Stage<H>,
+    index: usize,
+    earlier: &[StageOnce<H>],
+    base: &str,
+    triggers: &[String],
+) -> Result<(), Failure> {
+    for trigger in triggers {
+        let source = Source::new(format!("ONBUILD of {base}"), trigger);
+        let instruction = steprun_dockerfile::parse_instruction(&source)
+            .map_err(|errors| diagnose::first(&job.host, &source, errors))?;
+        if let Kind::Arg(args) = &instruction.kind {
+            job.declared.borrow_mut().extend(args.iter().map(|arg| arg.name.raw.clone()));
+        }
+        let text = Text { source: &source, escape: '\\' };
+        let step = Step { job, stage: index, earlier, text, trigger: true };
+        perform(&step, stage, &instruction).await?;
+    }
+    Ok(())
+}
+
+async fn perform<H: Host + 'static>(
+    step: &Step<'_, H>,
+    stage: &mut Stage<H>,
+    instruction: &Instruction,
+) -> Result<(), Failure> {
+    let task = step.works(instruction).then(|| step.job.host.task(&step.label(instruction)));
+    let note = step.perform(stage, instruction).await?;
+    if let Some(task) = task {
+        task.finish(note);
+    }
+    Ok(())
+}
+
+impl<H: Host + 'static> Stage<H> {
+    fn scratch(job: &Job<H>) -> Self {
+        let config = Config::scratch(&job.platforms.target);
+        Self::new(config, Rc::default(), known(job.host.scratch()))
+    }
+
+    fn of_image(image: &crate::image::Image<H>) -> Self {
+        Self::new(image.config.clone(), Rc::new(image.layers.clone()), image.files.clone())
+    }
+
+    fn new(config: Config, base: Rc<Vec<Layer<H::Blob>>>, files: Once<H::Snapshot>) -> Self {
+        Self {
+            scope: Scope::of_environment(&config.environment()),
+            newest: config.created(),
+            config,
+            base,
+            steps: Vec::new(),
+            files,
+            own_command: false,
+            triggers: Vec::new(),
+        }
+    }
+
+    fn child(parent: &Self) -> Self {
+        Self { own_command: false, triggers: Vec::new(), ..parent.clone() }
+    }
+
+    /// Takes a changed file system in, with its history; without one the instruction changed nothing.
+    pub(crate) fn change(&mut self, created_by: String, changed: Option<(H::Snapshot, Timestamp)>) {
+        let entry = self.config.record(created_by, changed.is_some());
+        if let Some((snapshot, newest)) = changed {
+            self.files = known(snapshot.clone());
+            self.newest = self.newest.max(Some(newest));
+            self.steps.push(Rc::new(LayerStep { snapshot, entry }));
+        }
+    }
+}
