@@ -143,6 +143,13 @@ impl<'p> Chars<'p> {
 /// All the ways in which a pattern can have come as far as a text.
 pub(crate) struct Run<'t> {
     tokens: &'t [Token],
+    now: States,
+    /// Room for the states after the next character.
+    next: States,
+}
+
+#[derive(Clone)]
+struct States {
     /// Whether the text so far matches the tokens before an index.
     before: Vec<bool>,
     /// Whether the text so far ends within a [`Token::Directories`].
@@ -150,59 +157,63 @@ pub(crate) struct Run<'t> {
 }
 
 impl<'t> Run<'t> {
-    /// Reads a text.
-    pub(crate) fn over(tokens: &'t [Token], text: &str) -> Self {
+    /// Before any text.
+    pub(crate) fn new(tokens: &'t [Token]) -> Self {
         let size = tokens.len() + 1;
-        let mut run = Self { tokens, before: vec![false; size], within: vec![false; size] };
-        run.before[0] = true;
+        let none = States { before: vec![false; size], within: vec![false; size] };
+        let mut run = Self { tokens, now: none.clone(), next: none };
+        run.now.before[0] = true;
         run.skip();
-        for next in text.chars() {
-            if !run.step(next) {
-                break;
-            }
-        }
+        run
+    }
+
+    /// After a text.
+    pub(crate) fn over(tokens: &'t [Token], text: &str) -> Self {
+        let mut run = Self::new(tokens);
+        // Stops at the first character that leaves no way on.
+        let _ = text.chars().all(|next| run.step(next));
         run
     }
 
     /// Whether the text matches.
     pub(crate) fn done(&self) -> bool {
-        self.before[self.tokens.len()]
+        self.now.before[self.tokens.len()]
     }
 
     /// Whether the text with something behind it could match.
     pub(crate) fn could_go_on(&self) -> bool {
-        self.before[..self.tokens.len()].contains(&true) || self.within.contains(&true)
+        self.now.before[..self.tokens.len()].contains(&true) || self.now.within.contains(&true)
     }
 
     /// Tokens that can stand for nothing.
     fn skip(&mut self) {
         for (index, token) in self.tokens.iter().enumerate() {
-            if self.before[index] && matches!(token, Token::Many | Token::Directories | Token::All) {
-                self.before[index + 1] = true;
+            if self.now.before[index] && matches!(token, Token::Many | Token::Directories | Token::All) {
+                self.now.before[index + 1] = true;
             }
         }
     }
 
     /// Reads a character; false when nothing can match any more.
-    fn step(&mut self, next: char) -> bool {
-        let size = self.before.len();
-        let before = std::mem::replace(&mut self.before, vec![false; size]);
-        let within = std::mem::replace(&mut self.within, vec![false; size]);
+    pub(crate) fn step(&mut self, next: char) -> bool {
+        self.next.before.fill(false);
+        self.next.within.fill(false);
         let mut alive = false;
         for (index, token) in self.tokens.iter().enumerate() {
-            if !(before[index] || within[index]) || !token.takes(next) {
+            if !(self.now.before[index] || self.now.within[index]) || !token.takes(next) {
                 continue;
             }
             alive = true;
             match token {
-                Token::Many | Token::All => self.before[index] = true,
+                Token::Many | Token::All => self.next.before[index] = true,
                 Token::Directories => {
-                    self.within[index] = true;
-                    self.before[index + 1] |= next == '/';
+                    self.next.within[index] = true;
+                    self.next.before[index + 1] |= next == '/';
                 }
-                _ => self.before[index + 1] = true,
+                _ => self.next.before[index + 1] = true,
             }
         }
+        std::mem::swap(&mut self.now, &mut self.next);
         self.skip();
         alive
     }

@@ -128,15 +128,21 @@ impl Rule {
         Ok(Self { pattern, negated, span, shape })
     }
 
-    fn matches(&self, path: &str) -> bool {
-        match &self.shape {
-            Shape::Exact => self.pattern == path,
-            Shape::Tokens(tokens) => Run::over(tokens, path).done(),
-        }
-    }
-
+    /// Whether a path or one of its parents matches, in one pass.
     fn matches_or_parent(&self, path: &str) -> bool {
-        self.matches(path) || path.match_indices('/').any(|(at, _)| self.matches(&path[..at]))
+        let Shape::Tokens(tokens) = &self.shape else {
+            return path.strip_prefix(&self.pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        };
+        let mut run = Run::new(tokens);
+        for next in path.chars() {
+            if next == '/' && run.done() {
+                return true;
+            }
+            if !run.step(next) {
+                return false;
+            }
+        }
+        run.done()
     }
 
     fn could_match_below(&self, directory: &str) -> bool {

@@ -1,7 +1,7 @@
 //! The typed Dockerfile: what [`crate::parse`] gives.
 //!
-//! Values are [`Word`]s wherever BuildKit expands variables, plain strings where it doesn't. Which values are expanded, and
-//! with which variables, is the planner's business; how, is [`crate::expand`]'s.
+//! Values are [`Word`]s where BuildKit expands variables or a message must point at them, else plain strings. Which values are
+//! expanded, and with which variables, is the planner's business; how, is [`crate::expand`]'s.
 
 use crate::diagnostic::Diagnostic;
 use crate::mount::MountSpec;
@@ -119,7 +119,7 @@ pub enum Kind {
     Arg(Vec<Arg>),
     /// Labels, at least one.
     Label(Vec<KeyValue>),
-    /// Ports, at least one. Each word can expand to several: [`crate::expand::words`].
+    /// Ports, at least one, in the order written; BuildKit sorts them. Each word can expand to several: [`crate::expand::words`].
     Expose(Vec<Word>),
     /// User of later RUNs and of the container.
     User(Word),
@@ -195,7 +195,7 @@ pub struct Copy {
     pub link: bool,
     /// `--parents` (COPY): keeps the parent directories of sources.
     pub parents: bool,
-    /// `--exclude`: patterns of paths to leave out.
+    /// `--exclude`: patterns of paths to leave out ([`crate::ignore::Matcher::from_words`]). BuildKit doesn't expand them.
     pub exclude: Vec<Word>,
     /// `--checksum` (ADD): digest of an URL's content, or commit of a Git repository.
     pub checksum: Option<Word>,
@@ -212,8 +212,8 @@ pub struct Heredoc {
     pub descriptor: u32,
     /// Delimiter without quotes: the file's name in COPY and ADD.
     pub name: String,
-    /// The lines, each with its `\n`. With [`Heredoc::chomp`] and in COPY and ADD, leading tabs are already taken away; in RUN the
-    /// shell does that itself, so they are kept.
+    /// The lines, each with its line end. Tabs that [`Heredoc::chomp`] takes away are already gone in COPY and ADD; in RUN they are
+    /// kept, because the shell may read the heredoc itself.
     pub content: String,
     /// Whether variables in it are expanded: true unless the delimiter is quoted.
     pub expand: bool,

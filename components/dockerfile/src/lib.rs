@@ -12,12 +12,13 @@ pub mod ignore;
 pub mod instruction;
 mod lexical;
 mod line;
+pub mod lint;
 pub mod mode;
 pub mod mount;
 mod parse;
 mod pattern;
 mod span;
-mod suggest;
+pub mod suggest;
 
 pub use diagnostic::Diagnostic;
 pub use instruction::Dockerfile;

@@ -8,8 +8,8 @@ pub(crate) fn hint<'o>(word: &str, options: impl IntoIterator<Item = &'o str>, p
     nearest(word, options).map(|option| format!("did you mean `{prefix}{option}`?"))
 }
 
-/// The option that is nearest to a word, without regard to case.
-pub(crate) fn nearest<'o>(word: &str, options: impl IntoIterator<Item = &'o str>) -> Option<&'o str> {
+/// The option that is nearest to a word, without regard to case; none when none is near or the word is an option itself.
+pub fn nearest<'o>(word: &str, options: impl IntoIterator<Item = &'o str>) -> Option<&'o str> {
     let word = word.to_lowercase();
     let mut best = None;
     let mut least = TOO_FAR;

@@ -16,7 +16,7 @@ fn row_15_not_json() {
 }
 
 #[test]
-fn row_16_json() {
+fn row_16_36_json() {
     let rows: &[(&str, &[&str])] = &[
         (r#"["a"]"#, &["a"]),
         ("  [ \"a\" ,\t\"b c\" ]  ", &["a", "b c"]),
