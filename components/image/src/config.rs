@@ -50,6 +50,8 @@ pub struct ContainerConfig {
     pub stop_signal: Option<String>,
     /// Docker's.
     pub healthcheck: Option<Healthcheck>,
+    /// Docker's, for Windows; BuildKit sets it with every CMD.
+    pub args_escaped: bool,
     /// Docker's triggers for images that are built on this one.
     pub on_build: Vec<String>,
     /// Docker's shell for instructions in shell form.
@@ -172,6 +174,7 @@ impl ContainerConfig {
             labels: fields.text_map("Labels")?,
             stop_signal: filled(fields.text("StopSignal")?),
             healthcheck: fields.take("Healthcheck").map(Healthcheck::read).transpose()?,
+            args_escaped: fields.flag("ArgsEscaped")?,
             on_build: fields.texts("OnBuild")?,
             shell: command(&mut fields, "Shell")?,
             rest: fields.rest(),
@@ -190,6 +193,7 @@ impl ContainerConfig {
             .text_map("Labels", &self.labels)
             .some("StopSignal", self.stop_signal.as_deref())
             .some("Healthcheck", self.healthcheck.as_ref().map(Healthcheck::write))
+            .some("ArgsEscaped", self.args_escaped.then_some(true))
             .list("OnBuild", &self.on_build)
             .some("Shell", self.shell.clone())
             .rest(&self.rest)

@@ -12,7 +12,7 @@ use crate::{Descriptor, Error, Platform, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document {
     /// Images for several platforms.
-    Index(Index),
+    Index(Box<Index>),
     /// One image.
     Manifest(Box<Manifest>),
 }
@@ -24,7 +24,7 @@ impl Document {
     /// If it is another media type, or a field of the wrong type.
     pub fn parse(media_type: &str, bytes: &[u8]) -> Result<Self> {
         if media_type::is_index(media_type) {
-            Index::parse(media_type, bytes).map(Self::Index)
+            Ok(Self::Index(Box::new(Index::parse(media_type, bytes)?)))
         } else if media_type::is_manifest(media_type) {
             Ok(Self::Manifest(Box::new(Manifest::parse(media_type, bytes)?)))
         } else {
