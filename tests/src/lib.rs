@@ -1,1 +1,38 @@
-//! steprun-tests
+//! The harness of the whole-system tests: they run the real binary as a user would, against real registries, and let other
+//! tools judge what came out.
+//!
+//! A tool that is missing fails the test with the name of its package: a test that is skipped tests nothing.
+//!
+//! Everything here panics on trouble, since only tests call it.
+
+mod base;
+pub mod components;
+mod context;
+pub mod fake;
+mod judges;
+mod memory;
+mod registry;
+mod tools;
+mod tree;
+mod user;
+
+pub use base::{Base, Layer};
+pub use context::{Context, MTIME};
+pub use judges::{inspect, layout_of, raw_manifest, skopeo_copy, unpack};
+pub use memory::{Measured, max_rss};
+pub use registry::{PASSWORD, Registry, USER};
+pub use tools::tool;
+pub use tree::{Entry, scan};
+pub use user::{Outcome, Steprun, User, binary};
+
+/// The folder with the workspace's `Cargo.toml`.
+pub fn workspace() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// The SHA-256 of bytes, as `sha256:HEX`.
+pub fn sha256(content: &[u8]) -> String {
+    use sha2::Digest as _;
+    let digits: String = sha2::Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
+}
