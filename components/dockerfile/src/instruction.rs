@@ -166,7 +166,7 @@ pub struct KeyValue {
 /// `NAME[=DEFAULT]` of ARG.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arg {
-    /// Not empty; BuildKit expands it.
+    /// Not empty; taken as it is written.
     pub name: Word,
     /// `ARG x=` has an empty default, `ARG x` has none.
     pub default: Option<Word>,
