@@ -88,7 +88,12 @@ impl Directory {
     /// Fails as [`Directory::stat`] does, and with [`Error::Invalid`] if it is no directory.
     pub fn list(&self, path: &str) -> Result<Vec<Entry>> {
         let bytes = name::decode(path)?;
-        let fd = self.open_inside(&bytes, OFlags::RDONLY | OFlags::DIRECTORY, Links::All)?;
+        let fd = match self.open_inside(&bytes, OFlags::RDONLY | OFlags::DIRECTORY, Links::All) {
+            Err(Error::NotFound(_)) if self.stat(path, true).is_ok() => {
+                return Err(Error::Invalid(format!("`{path}` in the context `{}` is no directory", self.0.name)));
+            }
+            opened => opened?,
+        };
         let mut entries = self.entries(&fd).map_err(Error::io("list", self.full(&bytes)))?;
         entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         Ok(entries.into_iter().map(|(file, stat)| Entry { name: name::encode(&file), stat }).collect())
@@ -170,7 +175,9 @@ impl Directory {
         if links == Links::None {
             resolve |= ResolveFlags::NO_SYMLINKS;
         }
-        let path = if path.is_empty() { b"." } else { path };
+        // Like the walk, and like a snapshot, the kernel shall not see what a slash at the end would mean.
+        let path = name::components(path).collect::<Vec<_>>().join(&b'/');
+        let path = if path.is_empty() { b"." } else { path.as_slice() };
         let mut result = Err(Errno::AGAIN);
         for _ in 0..RACE_RETRIES {
             result = rustix::fs::openat2(&self.0.root, path, flags, Mode::empty(), resolve);
@@ -192,9 +199,8 @@ impl Directory {
             Stop::LedOut(Link { path, target, .. }) => {
                 Error::Denied { context: context.clone(), link: name::encode(&path), target: name::encode(&target) }
             }
-            Stop::System(Errno::NOENT) => Error::NotFound(format!("there is no `{shown}` in the context `{context}`")),
-            Stop::System(Errno::NOTDIR) => {
-                Error::Invalid(format!("`{shown}` in the context `{context}` is no directory"))
+            Stop::System(Errno::NOENT | Errno::NOTDIR) => {
+                Error::NotFound(format!("there is no `{shown}` in the context `{context}`"))
             }
             Stop::System(Errno::LOOP) => {
                 Error::Invalid(format!("the symlinks of `{shown}` in the context `{context}` don't end"))

@@ -64,6 +64,8 @@ fn links_resolve_inside() {
             assert!(["a/file"].contains(&directory.real_path(path).unwrap().as_str()), "{path}");
         }
         assert_eq!(directory.real_path("/").unwrap(), "");
+        assert_eq!(directory.stat("/directory/.//", false).unwrap().kind, Kind::Symlink);
+        assert_eq!(directory.stat("a/file/", true).unwrap().kind, Kind::Regular);
         assert_eq!(directory.stat("", true).unwrap().kind, Kind::Directory);
     });
 }
@@ -95,7 +97,7 @@ fn links_that_lead_out_are_denied_and_say_where() {
 #[test]
 fn what_is_missing_or_endless() {
     both_ways(|directory| {
-        for path in ["nothing", "a/nothing", "dangling", "directory/nothing", "../secret"] {
+        for path in ["nothing", "a/nothing", "dangling", "directory/nothing", "../secret", "a/file/below"] {
             assert!(matches!(directory.stat(path, true), Err(Error::NotFound(_))), "{path}");
         }
         assert!(matches!(directory.stat("loop", true), Err(Error::Invalid(_))));

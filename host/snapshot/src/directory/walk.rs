@@ -114,7 +114,6 @@ pub(super) fn walk<'r>(root: BorrowedFd<'r>, path: &[u8], follow: bool, links: b
 
 fn push(pending: &mut Vec<(Vec<u8>, Option<usize>)>, path: &[u8], link: Option<usize>) {
     pending.extend(name::components(path).rev().map(|component| (component.to_vec(), link)));
-    // `a/` and `a/.` ask for a directory: the components of a file never get there, so only the last one matters.
 }
 
 /// Metadata of an open file.

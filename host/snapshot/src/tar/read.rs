@@ -136,17 +136,24 @@ impl<R: Read> TarReader<R> {
         let body = match header.entry_type() {
             EntryType::Directory => Body::Directory,
             EntryType::Symlink => Body::Symlink(symlink_target(link())?),
-            // Some archivers put a hard link's content after it; the link counts.
             EntryType::Link => Body::HardLink(clean(&link())?),
             EntryType::Fifo => Body::Fifo,
             kind @ (EntryType::Char | EntryType::Block) => device(header, kind == EntryType::Block)?,
             EntryType::GNUSparse => return self.old_sparse(header, path, attributes, size),
-            // As in POSIX: an unknown type is a regular file; before POSIX, a directory was one whose name ends with a slash.
-            EntryType::Regular if given.ends_with(b"/") && header.as_ustar().is_none() && size == 0 => Body::Directory,
+            // Before POSIX, a directory was a file whose name ends with a slash.
+            EntryType::Regular if given.ends_with(b"/") && header.as_old().linkflag == [0] && size == 0 => {
+                Body::Directory
+            }
             _ if extensions.is_sparse() => return self.pax_sparse(&extensions, path, attributes, size),
-            _ => Body::Regular { size, offset: self.position, map: None },
+            // As in POSIX, an unknown type is a regular file.
+            _ => {
+                let offset = self.position;
+                self.skip_padded(size)?;
+                Body::Regular { size, offset, map: None }
+            }
         };
-        self.skip_padded(size)?;
+        // Whatever size the others announce, no content follows: so say Go's reader, and with it docker and containerd. Two
+        // readers that disagree here would see two different archives.
         Ok(Item { path, attributes, body })
     }
 
@@ -281,12 +288,13 @@ impl Extensions {
     }
 
     fn attributes(&self, header: &Header) -> Result<Attributes> {
-        let seconds = field(header.mtime(), "mtime")?;
+        let raw = header.as_old();
+        let seconds = number(&raw.mtime, header.mtime(), "mtime")?;
         let modified = Timestamp { seconds: seconds.cast_signed(), nanoseconds: 0 };
         Ok(Attributes {
-            mode: field(header.mode(), "mode")? & 0o7777,
-            uid: owner(self.uid, header.uid())?,
-            gid: owner(self.gid, header.gid())?,
+            mode: number(&raw.mode, header.mode(), "mode")? & 0o7777,
+            uid: owner(self.uid, number(&raw.uid, header.uid(), "owner"))?,
+            gid: owner(self.gid, number(&raw.gid, header.gid(), "group"))?,
             modified: self.modified.unwrap_or(modified),
             xattrs: self.xattrs.iter().cloned().collect(),
         })
@@ -307,12 +315,15 @@ pub(crate) fn is_header(bytes: &[u8; BLOCK as usize]) -> bool {
     announced == unsigned || i64::from(announced) == signed
 }
 
-fn owner(extension: Option<u64>, header: io::Result<u64>) -> Result<u32> {
-    let id = match extension {
-        Some(id) => id,
-        None => field(header, "owner")?,
-    };
+fn owner(extension: Option<u64>, header: Result<u64>) -> Result<u32> {
+    let id = extension.map_or(header, Ok)?;
     u32::try_from(id).map_err(|_| Error::Invalid(format!("the archive has the owner {id}, and owners have 32 bits")))
+}
+
+/// A number of a header; a field that was left blank is zero.
+fn number<T: Default>(raw: &[u8], parsed: io::Result<T>, what: &str) -> Result<T> {
+    let blank = raw.iter().all(|byte| matches!(byte, 0 | b' '));
+    if blank { Ok(T::default()) } else { field(parsed, what) }
 }
 
 fn device(header: &Header, block: bool) -> Result<Body> {

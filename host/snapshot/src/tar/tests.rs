@@ -120,6 +120,21 @@ fn names_that_lead_out_are_refused_and_absolute_ones_clamped() {
 }
 
 #[test]
+fn only_files_have_content_and_blank_numbers_are_zero() {
+    let mut archive = one(b"link", Shape::HardLink(b"x"));
+    let mut header = Header::from_byte_slice(&archive[..512]).clone();
+    header.set_size(1024);
+    let old = header.as_old_mut();
+    (old.mode, old.uid, old.mtime) = (*b"        ", [0; 8], [0; 12]);
+    header.set_cksum();
+    archive.splice(..512, header.as_bytes().iter().copied());
+    archive.splice(512..512, one(b"after", Shape::Fifo)[..512].iter().copied());
+    let items = items(&archive).unwrap();
+    assert_eq!(items.iter().map(|item| item.path.as_slice()).collect::<Vec<_>>(), [&b"link"[..], b"after"]);
+    assert_eq!((items[0].attributes.mode, items[0].attributes.uid), (0, 0));
+}
+
+#[test]
 fn announced_sizes_cost_no_memory() {
     let mut archive = one(b"x", Shape::Regular { size: MAX_LONG });
     assert!(matches!(items(&archive), Err(Error::Invalid(message)) if message.contains("ends within a file")));
