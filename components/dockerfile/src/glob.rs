@@ -140,30 +140,43 @@ impl<'p> Chars<'p> {
     }
 }
 
-/// All the ways in which a pattern can have come as far as a text.
+/// All the ways in which a pattern can have come as far as a text. There are few of them at a time, so they are kept as a list.
 pub(crate) struct Run<'t> {
     tokens: &'t [Token],
-    now: States,
+    now: Vec<State>,
     /// Room for the states after the next character.
-    next: States,
+    next: Vec<State>,
+    /// By [`State::number`]: the round in which a state was last added.
+    seen: Vec<u32>,
+    round: u32,
 }
 
-#[derive(Clone)]
-struct States {
-    /// Whether the text so far matches the tokens before an index.
-    before: Vec<bool>,
-    /// Whether the text so far ends within a [`Token::Directories`].
-    within: Vec<bool>,
+/// How far a pattern has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    /// The text so far matches the tokens before this one.
+    token: usize,
+    /// The text so far ends within this token, a [`Token::Directories`].
+    within: bool,
+}
+
+impl State {
+    fn before(token: usize) -> Self {
+        Self { token, within: false }
+    }
+
+    fn number(self) -> usize {
+        self.token * 2 + usize::from(self.within)
+    }
 }
 
 impl<'t> Run<'t> {
     /// Before any text.
     pub(crate) fn new(tokens: &'t [Token]) -> Self {
-        let size = tokens.len() + 1;
-        let none = States { before: vec![false; size], within: vec![false; size] };
-        let mut run = Self { tokens, now: none.clone(), next: none };
-        run.now.before[0] = true;
-        run.skip();
+        let seen = vec![0; (tokens.len() + 1) * 2];
+        let mut run = Self { tokens, now: Vec::new(), next: Vec::new(), seen, round: 1 };
+        run.add(State::before(0));
+        std::mem::swap(&mut run.now, &mut run.next);
         run
     }
 
@@ -177,45 +190,47 @@ impl<'t> Run<'t> {
 
     /// Whether the text matches.
     pub(crate) fn done(&self) -> bool {
-        self.now.before[self.tokens.len()]
+        self.now.contains(&State::before(self.tokens.len()))
     }
 
     /// Whether the text with something behind it could match.
     pub(crate) fn could_go_on(&self) -> bool {
-        self.now.before[..self.tokens.len()].contains(&true) || self.now.within.contains(&true)
-    }
-
-    /// Tokens that can stand for nothing.
-    fn skip(&mut self) {
-        for (index, token) in self.tokens.iter().enumerate() {
-            if self.now.before[index] && matches!(token, Token::Many | Token::Directories | Token::All) {
-                self.now.before[index + 1] = true;
-            }
-        }
+        self.now.iter().any(|state| state.token < self.tokens.len())
     }
 
     /// Reads a character; false when nothing can match any more.
     pub(crate) fn step(&mut self, next: char) -> bool {
-        self.next.before.fill(false);
-        self.next.within.fill(false);
-        let mut alive = false;
-        for (index, token) in self.tokens.iter().enumerate() {
-            if !(self.now.before[index] || self.now.within[index]) || !token.takes(next) {
-                continue;
-            }
-            alive = true;
-            match token {
-                Token::Many | Token::All => self.next.before[index] = true,
-                Token::Directories => {
-                    self.next.within[index] = true;
-                    self.next.before[index + 1] |= next == '/';
+        self.next.clear();
+        self.round += 1;
+        for index in 0..self.now.len() {
+            let State { token, .. } = self.now[index];
+            match self.tokens.get(token).filter(|own| own.takes(next)) {
+                None => {}
+                Some(Token::Many | Token::All) => self.add(State::before(token)),
+                Some(Token::Directories) => {
+                    self.add(State { token, within: true });
+                    if next == '/' {
+                        self.add(State::before(token + 1));
+                    }
                 }
-                _ => self.next.before[index + 1] = true,
+                Some(_) => self.add(State::before(token + 1)),
             }
         }
         std::mem::swap(&mut self.now, &mut self.next);
-        self.skip();
-        alive
+        !self.now.is_empty()
+    }
+
+    /// Adds a state, and those behind tokens that can stand for nothing.
+    fn add(&mut self, mut state: State) {
+        while self.seen[state.number()] != self.round {
+            self.seen[state.number()] = self.round;
+            self.next.push(state);
+            let skippable = matches!(self.tokens.get(state.token), Some(Token::Many | Token::Directories | Token::All));
+            if state.within || !skippable {
+                return;
+            }
+            state.token += 1;
+        }
     }
 }
 
