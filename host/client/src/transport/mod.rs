@@ -179,6 +179,8 @@ impl Transport {
         loop {
             let deadline = activity.last() + patience;
             tokio::select! {
+                // An answer that is there counts, however late this task wakes up.
+                biased;
                 output = &mut future => return Some(output),
                 () = tokio::time::sleep_until(deadline) => {
                     if activity.last() + patience <= Instant::now() {
@@ -240,7 +242,7 @@ pub(crate) fn authority(url: &Url) -> String {
 }
 
 fn silence(authority: &str, patience: Duration) -> NoAnswer {
-    NoAnswer { reason: format!("{authority} was silent for {} s", patience.as_secs()), transient: true }
+    NoAnswer { reason: format!("{authority} was silent for {patience:?}"), transient: true }
 }
 
 /// A failure of a connection, in words.
