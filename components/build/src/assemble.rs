@@ -3,25 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use serde_json::{Value, json};
+use steprun_image::media_type::{OCI_CONFIG, OCI_MANIFEST};
+use steprun_image::{Manifest, Platform};
 use steprun_ports::{Blob, Descriptor, Failure, Host, Layer, PushOutcome, Repository, Snapshot, Task, concurrently};
 
-use crate::platform::Platform;
 use crate::stage::{LayerStep, Stage};
-
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
 /// Layers under way at the same time, packed or pushed.
 const AT_ONCE: usize = 8;
 
 /// A built image. Its blobs are in all repositories that it was assembled for.
 pub(crate) struct Image<H: Host> {
-    /// Bytes of the manifest.
-    pub(crate) manifest: Vec<u8>,
+    pub(crate) manifest: Manifest,
     pub(crate) descriptor: Descriptor,
     pub(crate) config: H::Blob,
-    pub(crate) layers: Vec<(Descriptor, Layer<H::Blob>)>,
+    /// In the order of the manifest's.
+    pub(crate) layers: Vec<Layer<H::Blob>>,
     pub(crate) platform: Platform,
 }
 
@@ -29,7 +26,7 @@ impl<H: Host> Image<H> {
     /// Config and layers, each once.
     pub(crate) fn blobs(&self) -> Vec<H::Blob> {
         let mut seen = BTreeSet::new();
-        let all = std::iter::once(&self.config).chain(self.layers.iter().map(|(_, layer)| &layer.blob));
+        let all = std::iter::once(&self.config).chain(self.layers.iter().map(|layer| &layer.blob));
         all.filter(|blob| seen.insert(blob.descriptor().digest)).cloned().collect()
     }
 }
@@ -56,20 +53,22 @@ pub(crate) async fn assemble<H: Host>(
     let mut layers = Vec::new();
     for (layer, entry) in done {
         match (layer, entry) {
-            (Some(layer), _) => layers.push((oci_descriptor(&layer.blob), layer)),
+            (Some(layer), _) => layers.push(layer),
             (None, Some(entry)) => config.without_layer(entry),
             (None, None) => {}
         }
     }
-    let platform = config.platform();
-    let diff_ids: Vec<String> = layers.iter().map(|(_, layer)| layer.diff_id.clone()).collect();
-    let config = config.finish(created, &diff_ids, stage.base.len());
+    let platform = config.platform().clone();
+    let diff_ids: Vec<String> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
+    let config = config.finish(created, diff_ids, stage.base.len());
     let keep = |error| Failure::because("could not keep the image's config", error);
-    let config = host.put(CONFIG, &config).await.map_err(keep)?;
+    let config = host.put(OCI_CONFIG, &config).await.map_err(keep)?;
     push_everywhere(host, &config, repositories).await?;
 
-    let manifest = manifest(&config.descriptor(), layers.iter().map(|(descriptor, _)| descriptor), annotations);
-    let stored = host.put(MANIFEST, &manifest).await;
+    let descriptors = layers.iter().map(|layer| layer.blob.descriptor().into()).collect();
+    let mut manifest = Manifest::new(config.descriptor().into(), descriptors).into_oci();
+    manifest.annotations.clone_from(annotations);
+    let stored = host.put(OCI_MANIFEST, &manifest.to_bytes()).await;
     let stored = stored.map_err(|error| Failure::because("could not keep the image's manifest", error))?;
     Ok(Image { manifest, descriptor: stored.descriptor(), config, layers, platform })
 }
@@ -116,44 +115,6 @@ async fn push_everywhere<H: Host>(host: &H, blob: &H::Blob, repositories: &[H::R
         }
     };
     concurrently(AT_ONCE, repositories, push).await.map(|_: Vec<()>| ())
-}
-
-/// The blob as an OCI manifest names it: Docker's media types have an OCI name for the same bytes (image-spec `manifest.md`).
-fn oci_descriptor<B: Blob>(blob: &B) -> Descriptor {
-    let mut descriptor = blob.descriptor();
-    descriptor.media_type = match descriptor.media_type.as_str() {
-        "application/vnd.docker.image.rootfs.diff.tar.gzip" => "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
-        "application/vnd.docker.image.rootfs.diff.tar.zstd" => "application/vnd.oci.image.layer.v1.tar+zstd".to_owned(),
-        "application/vnd.docker.image.rootfs.diff.tar" => "application/vnd.oci.image.layer.v1.tar".to_owned(),
-        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" => {
-            "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip".to_owned()
-        }
-        _ => descriptor.media_type,
-    };
-    descriptor
-}
-
-/// The manifest's bytes: JSON with sorted keys.
-fn manifest<'a>(
-    config: &Descriptor,
-    layers: impl Iterator<Item = &'a Descriptor>,
-    annotations: &BTreeMap<String, String>,
-) -> Vec<u8> {
-    let layers: Vec<Value> = layers.map(descriptor).collect();
-    let mut manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": descriptor(config),
-        "layers": layers,
-    });
-    if !annotations.is_empty() {
-        manifest["annotations"] = json!(annotations);
-    }
-    manifest.to_string().into_bytes()
-}
-
-fn descriptor(descriptor: &Descriptor) -> Value {
-    json!({ "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size })
 }
 
 /// The digest's first twelve digits: enough to tell blobs of one build apart.

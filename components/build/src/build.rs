@@ -12,7 +12,7 @@ use crate::ignore::Ignore;
 use crate::image::Images;
 use crate::load::{Loaded, load};
 use crate::plan::Plan;
-use crate::platform::Platform;
+use crate::platform;
 use crate::scope::{Globals, Platforms, Text, unused_build_args};
 use crate::stage::{Job, Stage, stages};
 use crate::{diagnose, plan, publish};
@@ -49,9 +49,9 @@ async fn prepare<H: Host + 'static>(host: &H, arguments: &Arguments<H>) -> Resul
         diagnose::warn(host, &source, warning.span, &warning.to_string());
     }
     let text = Text { source: &source, escape: dockerfile.directives.escape };
-    let build = Platform::parse(&host.host_platform())?;
+    let build = platform::parse(&host.host_platform())?;
     let target = match &arguments.platform {
-        Some(platform) => Platform::parse(platform)?,
+        Some(platform) => platform::parse(platform)?,
         None => build.clone(),
     };
     let platforms = Platforms { build, target };
@@ -84,10 +84,10 @@ fn warn_unused<H: Host>(job: &Job<H>, arguments: &Arguments<H>) {
 fn finish<H: Host + 'static>(job: &Job<H>, stage: &Stage<H>, arguments: &Arguments<H>) -> Stage<H> {
     let mut stage = stage.clone();
     for (name, value) in &arguments.labels {
-        stage.config.set_label(name, value);
+        stage.config.container_mut().labels.insert(name.clone(), value.clone());
     }
     if arguments.platform.is_some() {
-        stage.config.set_platform(&job.platforms.target.or_variant_of(&stage.config.platform()));
+        stage.config.set_platform(&job.platforms.target);
     }
     stage
 }

@@ -6,11 +6,10 @@ use std::future::Future;
 use std::rc::Rc;
 
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared, ready};
-use serde_json::Value;
-use steprun_ports::{Blob, Descriptor, Failure, Host, Layer, Level, Manifest, Repository, Task};
+use steprun_image::{Document, Platform};
+use steprun_ports::{Blob, Failure, Host, Layer, Level, Manifest, Repository, Task};
 
 use crate::config::Config;
-use crate::platform::Platform;
 
 /// A config larger than this is refused; real ones have some kilobytes.
 const CONFIG_LIMIT: u64 = 8 << 20;
@@ -62,33 +61,26 @@ impl<H: Host + 'static> Images<H> {
 async fn resolve<H: Host + 'static>(host: H, name: &str, platform: &Platform) -> Result<Image<H>, Failure> {
     let task = host.task(&format!("resolve {name}"));
     let fail = |error| Failure::because(format!("could not get the image `{name}`"), error);
+    let malformed = |error: steprun_image::Error| Failure::failed(format!("the image `{name}` is malformed: {error}"));
     let resolved = host.resolve(name).await.map_err(fail)?;
     let top = resolved.repository.manifest(resolved.reference()).await.map_err(fail)?;
-    let (manifest, value) = choose::<H>(&resolved.repository, top, name, platform).await?;
-    let malformed = |what: &str| Failure::failed(format!("the manifest of `{name}` {what}"));
-    let config = descriptor(&value["config"]).ok_or_else(|| malformed("has no config"))?;
-    let bytes = resolved.repository.blob(&config).read(CONFIG_LIMIT).await.map_err(fail)?;
-    let config = Config::parse(&bytes).map_err(|failure| named(name, failure))?;
-    let layers: Option<Vec<Descriptor>> =
-        value["layers"].as_array().map_or(Some(Vec::new()), |layers| layers.iter().map(descriptor).collect());
-    let layers = layers.ok_or_else(|| malformed("has a malformed layer"))?;
-    let diff_ids = config.diff_ids();
-    if diff_ids.len() != layers.len() {
-        return Err(malformed(&format!(
-            "has {} layers but its config has {} diff IDs: is it a container image?",
-            layers.len(),
-            diff_ids.len()
-        )));
+    let (digest, manifest) = choose::<H>(&resolved.repository, top, name, platform).await?;
+    let config = resolved.repository.blob(&manifest.config.port()).read(CONFIG_LIMIT).await.map_err(fail)?;
+    let config = steprun_image::Config::parse(&config).map_err(malformed)?;
+    if config.diff_ids.len() != manifest.layers.len() {
+        let (layers, diff_ids) = (manifest.layers.len(), config.diff_ids.len());
+        return Err(Failure::failed(format!("`{name}` has {layers} layers, but its config has {diff_ids} diff IDs"))
+            .hint("it may be no container image"));
     }
-    warn_other_platform(&host, name, &config, platform);
-    let layers: Vec<Layer<H::Blob>> = layers
-        .iter()
-        .zip(diff_ids)
-        .map(|(layer, diff_id)| Layer { blob: resolved.repository.blob(layer), diff_id })
-        .collect();
-    task.finish(&manifest.descriptor.digest);
+    if !config.platform.os.is_empty() && !platform.matches(&config.platform) {
+        host.log(Level::Warning, &format!("`{name}` is made for {}, not for {platform}", config.platform));
+    }
+    let blobs = manifest.layers.iter().map(|layer| resolved.repository.blob(&layer.port()));
+    let layers: Vec<Layer<H::Blob>> =
+        blobs.zip(&config.diff_ids).map(|(blob, diff_id)| Layer { blob, diff_id: diff_id.clone() }).collect();
+    task.finish(&digest);
     let files = files(host, name.to_owned(), layers.clone());
-    Ok(Image { config, layers, files })
+    Ok(Image { config: Config::of_base(config), layers, files })
 }
 
 fn files<H: Host + 'static>(host: H, name: String, layers: Vec<Layer<H::Blob>>) -> Once<H::Snapshot> {
@@ -98,65 +90,32 @@ fn files<H: Host + 'static>(host: H, name: String, layers: Vec<Layer<H::Blob>>) 
     })
 }
 
-/// The manifest itself, or the one of an index for the platform.
+/// The manifest itself, or the one of an index for the platform; with its digest.
 async fn choose<H: Host>(
     repository: &H::Repository,
     top: Manifest,
     name: &str,
     platform: &Platform,
-) -> Result<(Manifest, Value), Failure> {
-    let value = parse(&top, name)?;
-    let Some(children) = value["manifests"].as_array() else {
-        return match value["schemaVersion"].as_u64() {
-            Some(1) => Err(Failure::failed(format!("`{name}` is in Docker's old format, schema 1"))
-                .hint("push it again with a current client")),
-            _ => Ok((top, value)),
-        };
-    };
-    let of_platform = |child: &&Value| Platform::of_descriptor(child).and_then(|own| platform.rank(&own));
-    let best = children.iter().filter(|child| of_platform(child).is_some()).min_by_key(|child| of_platform(child));
-    let digest =
-        best.and_then(|child| child["digest"].as_str()).ok_or_else(|| no_platform(name, platform, children))?;
-    let child = repository.manifest(digest).await;
-    let child =
-        child.map_err(|error| Failure::because(format!("could not get the image `{name}` for {platform}"), error))?;
-    let value = parse(&child, name)?;
-    Ok((child, value))
-}
-
-fn no_platform(name: &str, platform: &Platform, children: &[Value]) -> Failure {
-    let mut has: Vec<String> = children
-        .iter()
-        .filter_map(Platform::of_descriptor)
-        .filter(|own| own.os != "unknown")
-        .map(|own| own.to_string())
-        .collect();
-    has.dedup();
-    Failure::failed(format!("`{name}` has no image for {platform}"))
-        .hint(format!("it has {}; choose one with `--platform` or `FROM --platform=...`", has.join(", ")))
-}
-
-fn parse(manifest: &Manifest, name: &str) -> Result<Value, Failure> {
-    let value = serde_json::from_slice(&manifest.content);
-    value.map_err(|error| Failure::failed(format!("the manifest of `{name}` is no JSON: {error}")))
-}
-
-fn descriptor(value: &Value) -> Option<Descriptor> {
-    Some(Descriptor {
-        media_type: value["mediaType"].as_str()?.to_owned(),
-        digest: value["digest"].as_str()?.to_owned(),
-        size: value["size"].as_u64()?,
-    })
-}
-
-fn warn_other_platform<H: Host>(host: &H, name: &str, config: &Config, platform: &Platform) {
-    let own = config.platform();
-    if !own.os.is_empty() && platform.rank(&own).is_none() {
-        host.log(Level::Warning, &format!("`{name}` is made for {own}, not for {platform}"));
+) -> Result<(String, steprun_image::Manifest), Failure> {
+    match parse(&top, name)? {
+        Document::Manifest(manifest) => Ok((top.descriptor.digest, *manifest)),
+        Document::Index(index) => {
+            let child = index.image_for(platform).map_err(|error| {
+                Failure::failed(format!("can't use `{name}`: {error}"))
+                    .hint("choose a platform with `--platform` or `FROM --platform=...`")
+            })?;
+            let found = repository.manifest(&child.digest).await;
+            let found = found
+                .map_err(|error| Failure::because(format!("could not get the image `{name}` for {platform}"), error))?;
+            match parse(&found, name)? {
+                Document::Manifest(manifest) => Ok((found.descriptor.digest, *manifest)),
+                Document::Index(_) => Err(Failure::failed(format!("`{name}` is an index of indexes"))),
+            }
+        }
     }
 }
 
-fn named(name: &str, mut failure: Failure) -> Failure {
-    failure.message = format!("{} (`{name}`)", failure.message);
-    failure
+fn parse(manifest: &Manifest, name: &str) -> Result<Document, Failure> {
+    let document = Document::parse(&manifest.descriptor.media_type, &manifest.content);
+    document.map_err(|error| Failure::failed(format!("the manifest of `{name}` can't be used: {error}")))
 }

@@ -77,11 +77,11 @@ impl<H: Host + 'static> Step<'_, H> {
                 for (name, value) in &variables {
                     stage.scope.set(name, value);
                 }
-                metadata::environment(&mut stage.config, &variables)
+                metadata::environment(stage.config.container_mut(), &variables)
             }
             Kind::Label(pairs) => {
                 let labels = self.pairs(stage, pairs)?;
-                metadata::labels(&mut stage.config, &labels)
+                metadata::labels(stage.config.container_mut(), &labels)
             }
             Kind::Arg(args) => {
                 let mut texts = Vec::new();
@@ -95,33 +95,33 @@ impl<H: Host + 'static> Step<'_, H> {
             }
             Kind::Expose(words) => {
                 let ports = self.ports(stage, words)?;
-                metadata::expose(&mut stage.config, &ports)
+                metadata::expose(stage.config.container_mut(), &ports)
             }
             Kind::Volume(words) => {
                 let volumes = words.iter().map(|word| self.not_empty(stage, word, "VOLUME"));
                 let volumes = volumes.collect::<Result<Vec<_>, _>>()?;
-                metadata::volumes(&mut stage.config, &volumes)
+                metadata::volumes(stage.config.container_mut(), &volumes)
             }
             Kind::User(word) => {
                 let user = self.not_empty(stage, word, "USER")?;
-                metadata::user(&mut stage.config, &user)
+                metadata::user(stage.config.container_mut(), &user)
             }
             Kind::StopSignal(word) => {
                 let signal = self.expand(stage, word)?;
-                metadata::stop_signal(&mut stage.config, &signal).ok_or_else(|| {
+                metadata::stop_signal(stage.config.container_mut(), &signal).ok_or_else(|| {
                     diagnose::failed(self.text.source, word.span, format!("there is no signal `{signal}`"))
                 })?
             }
-            Kind::Shell(shell) => metadata::shell(&mut stage.config, shell),
-            Kind::Healthcheck(check) => metadata::healthcheck(&mut stage.config, check),
+            Kind::Shell(shell) => metadata::shell(stage.config.container_mut(), shell),
+            Kind::Healthcheck(check) => metadata::healthcheck(stage.config.container_mut(), check),
             Kind::Cmd(form) => {
                 stage.own_command = true;
-                metadata::command(&mut stage.config, form)
+                metadata::command(stage.config.container_mut(), form)
             }
-            Kind::Entrypoint(form) => metadata::entrypoint(&mut stage.config, form, stage.own_command),
+            Kind::Entrypoint(form) => metadata::entrypoint(stage.config.container_mut(), form, stage.own_command),
             Kind::Onbuild(onbuild) => {
                 stage.triggers.push(onbuild.trigger.clone());
-                stage.config.set_list("OnBuild", &stage.triggers);
+                stage.config.container_mut().on_build.clone_from(&stage.triggers);
                 return Ok(None);
             }
             Kind::Maintainer(author) => {
@@ -164,7 +164,7 @@ impl<H: Host + 'static> Step<'_, H> {
     async fn working_directory(&self, stage: &mut Stage<H>, word: &Word) -> Result<(), Failure> {
         let path = self.not_empty(stage, word, "WORKDIR")?;
         let absolute = paths::absolute(&stage.config.working_directory(), &path);
-        stage.config.set("WorkingDir", serde_json::json!(absolute));
+        stage.config.container_mut().working_dir = Some(absolute.clone());
         let changed = if absolute == "/" {
             None
         } else {
@@ -180,7 +180,7 @@ impl<H: Host + 'static> Step<'_, H> {
         let fail = |error| Failure::because(format!("could not make the working directory {path}"), error);
         let mut draft: Draft<H> = Draft::new(base.clone());
         let real = draft.real_path(path).await.map_err(fail)?;
-        let owner = match stage.config.text("User").filter(|user| !user.is_empty()) {
+        let owner = match &stage.config.container().user {
             Some(user) => owner::resolve(&base, user).await?,
             None => Owner::default(),
         };

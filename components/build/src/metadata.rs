@@ -1,9 +1,8 @@
 //! Instructions that change the image's config alone (BuildKit `dockerfile2llb/convert.go`).
 
-use serde_json::{Map, Value, json};
 use steprun_dockerfile::instruction::{CommandForm, Healthcheck};
+use steprun_image::ContainerConfig;
 
-use crate::config::Config;
 use crate::quote;
 
 /// Signals by name (moby/sys `signal`), without those of real time.
@@ -14,18 +13,16 @@ const SIGNALS: &[&str] = &[
 ];
 
 /// ENV. Gives what history says about it, as the others do.
-pub(crate) fn environment(config: &mut Config, variables: &[(String, String)]) -> String {
+pub(crate) fn environment(config: &mut ContainerConfig, variables: &[(String, String)]) -> String {
     for (name, value) in variables {
-        config.set_environment(name, value);
+        config.set_env(name, value);
     }
     format!("ENV {}", assignments(variables))
 }
 
 /// LABEL.
-pub(crate) fn labels(config: &mut Config, labels: &[(String, String)]) -> String {
-    for (name, value) in labels {
-        config.set_label(name, value);
-    }
+pub(crate) fn labels(config: &mut ContainerConfig, labels: &[(String, String)]) -> String {
+    config.labels.extend(labels.iter().cloned());
     format!("LABEL {}", assignments(labels))
 }
 
@@ -35,33 +32,29 @@ fn assignments(pairs: &[(String, String)]) -> String {
 }
 
 /// EXPOSE, with words that [`ports`] has read.
-pub(crate) fn expose(config: &mut Config, ports: &[String]) -> String {
-    for port in ports {
-        config.set_key("ExposedPorts", port, json!({}));
-    }
+pub(crate) fn expose(config: &mut ContainerConfig, ports: &[String]) -> String {
+    config.exposed_ports.extend(ports.iter().cloned());
     format!("EXPOSE {}", quote::plain_list(ports))
 }
 
 /// VOLUME. No directory is made, and what later instructions write there stays.
-pub(crate) fn volumes(config: &mut Config, paths: &[String]) -> String {
-    for path in paths {
-        config.set_key("Volumes", path, json!({}));
-    }
+pub(crate) fn volumes(config: &mut ContainerConfig, paths: &[String]) -> String {
+    config.volumes.extend(paths.iter().cloned());
     format!("VOLUME {}", quote::plain_list(paths))
 }
 
 /// USER, kept as it is.
-pub(crate) fn user(config: &mut Config, user: &str) -> String {
-    config.set("User", json!(user));
+pub(crate) fn user(config: &mut ContainerConfig, user: &str) -> String {
+    config.user = Some(user.to_owned());
     format!("USER {user}")
 }
 
 /// STOPSIGNAL; none if there is no such signal.
-pub(crate) fn stop_signal(config: &mut Config, signal: &str) -> Option<String> {
+pub(crate) fn stop_signal(config: &mut ContainerConfig, signal: &str) -> Option<String> {
     if !is_signal(signal) {
         return None;
     }
-    config.set("StopSignal", json!(signal));
+    config.stop_signal = Some(signal.to_owned());
     Some(format!("STOPSIGNAL {signal}"))
 }
 
@@ -80,35 +73,37 @@ fn is_signal(text: &str) -> bool {
 }
 
 /// SHELL.
-pub(crate) fn shell(config: &mut Config, shell: &[String]) -> String {
-    config.set_list("Shell", shell);
+pub(crate) fn shell(config: &mut ContainerConfig, shell: &[String]) -> String {
+    config.shell = Some(shell.to_vec());
     format!("SHELL {}", quote::plain_list(shell))
 }
 
 /// CMD. BuildKit sets Docker's old `ArgsEscaped` with it.
-pub(crate) fn command(config: &mut Config, form: &CommandForm) -> String {
+pub(crate) fn command(config: &mut ContainerConfig, form: &CommandForm) -> String {
     let arguments = arguments(config, form);
-    config.set_list("Cmd", &arguments);
-    config.set("ArgsEscaped", json!(true));
-    format!("CMD {}", quote::quoted_list(&arguments))
+    let history = format!("CMD {}", quote::quoted_list(&arguments));
+    config.cmd = filled(arguments);
+    config.args_escaped = true;
+    history
 }
 
 /// ENTRYPOINT. It clears a CMD that comes from the base.
-pub(crate) fn entrypoint(config: &mut Config, form: &CommandForm, own_command: bool) -> String {
+pub(crate) fn entrypoint(config: &mut ContainerConfig, form: &CommandForm, own_command: bool) -> String {
     let arguments = arguments(config, form);
-    config.set_list("Entrypoint", &arguments);
+    let history = format!("ENTRYPOINT {}", quote::quoted_list(&arguments));
+    config.entrypoint = filled(arguments);
     if !own_command {
-        config.unset("Cmd");
+        config.cmd = None;
     }
-    format!("ENTRYPOINT {}", quote::quoted_list(&arguments))
+    history
 }
 
 /// The command as the image has it: the shell form with its shell.
-fn arguments(config: &Config, form: &CommandForm) -> Vec<String> {
+fn arguments(config: &ContainerConfig, form: &CommandForm) -> Vec<String> {
     match form {
         CommandForm::Exec(arguments) => arguments.clone(),
         CommandForm::Shell(command) => {
-            let mut arguments = config.list("Shell");
+            let mut arguments = config.shell.clone().unwrap_or_default();
             if arguments.is_empty() {
                 arguments = vec!["/bin/sh".to_owned(), "-c".to_owned()];
             }
@@ -118,26 +113,30 @@ fn arguments(config: &Config, form: &CommandForm) -> Vec<String> {
     }
 }
 
+/// An empty list is left out, as Go does.
+fn filled(arguments: Vec<String>) -> Option<Vec<String>> {
+    Some(arguments).filter(|arguments| !arguments.is_empty())
+}
+
 /// HEALTHCHECK. History shows it as Go prints the struct.
-pub(crate) fn healthcheck(config: &mut Config, check: &Healthcheck) -> String {
+pub(crate) fn healthcheck(config: &mut ContainerConfig, check: &Healthcheck) -> String {
     let (test, durations, retries) = match check {
         Healthcheck::None => (vec!["NONE".to_owned()], [0; 4], 0),
         Healthcheck::Check { command, interval, timeout, start_period, start_interval, retries } => {
             (test(command), [*interval, *timeout, *start_period, *start_interval], *retries)
         }
     };
-    let names = ["Interval", "Timeout", "StartPeriod", "StartInterval"];
-    let mut value = Map::from_iter([("Test".to_owned(), json!(test))]);
-    let given = names.iter().zip(durations).filter(|(_, duration)| *duration != 0);
-    value.extend(given.map(|(name, duration)| ((*name).to_owned(), json!(duration))));
-    if retries != 0 {
-        value.insert("Retries".to_owned(), json!(retries));
-    }
-    config.set("Healthcheck", Value::Object(value));
+    let shown = quote::plain_list(&test);
+    let [interval, timeout, start_period, start_interval] =
+        durations.map(|time| i64::try_from(time).unwrap_or(i64::MAX));
+    let mut set = steprun_image::Healthcheck::new(test);
+    (set.interval, set.timeout, set.start_period, set.start_interval) =
+        (interval, timeout, start_period, start_interval);
+    set.retries = i64::from(retries);
+    config.healthcheck = Some(set);
     let [interval, timeout, start_period, start_interval] = durations.map(quote::duration);
     format!(
-        "HEALTHCHECK {{Test:{} Interval:{interval} Timeout:{timeout} StartPeriod:{start_period} StartInterval:{start_interval} Retries:{retries}}}",
-        quote::plain_list(&test)
+        "HEALTHCHECK {{Test:{shown} Interval:{interval} Timeout:{timeout} StartPeriod:{start_period} StartInterval:{start_interval} Retries:{retries}}}"
     )
 }
 

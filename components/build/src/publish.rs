@@ -51,8 +51,10 @@ async fn put_manifests<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> Resul
         let destination = destination.clone();
         async move {
             let reference = destination.reference();
-            let put =
-                destination.repository.put_manifest(reference, &image.descriptor.media_type, &image.manifest).await;
+            let put = destination
+                .repository
+                .put_manifest(reference, &image.descriptor.media_type, &image.manifest.to_bytes())
+                .await;
             put.map(drop).map_err(|error| Failure::because(format!("could not push `{}`", destination.typed), error))
         }
     };
@@ -63,7 +65,7 @@ async fn write_images<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> Result
     let blobs = image.blobs();
     let copy = || OutputImage {
         media_type: image.descriptor.media_type.clone(),
-        manifest: image.manifest.clone(),
+        manifest: image.manifest.to_bytes(),
         names: outputs.names.iter().map(tagged).collect(),
     };
     for (file, format) in [(&outputs.tar, ArchiveFormat::Docker), (&outputs.oci_archive, ArchiveFormat::Oci)] {
@@ -100,18 +102,15 @@ async fn write<F: OutputFile>(file: Option<&F>, content: impl FnOnce() -> String
 
 /// One JSON object; sizes are in bytes, that of the image is what its manifest and blobs take in a registry.
 fn metadata<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> String {
-    let layers: Vec<_> = image
-        .layers
-        .iter()
-        .map(|(descriptor, layer)| {
-            json!({
-                "mediaType": descriptor.media_type,
-                "digest": descriptor.digest,
-                "diffId": layer.diff_id,
-                "size": descriptor.size,
-            })
+    let described = image.manifest.layers.iter().zip(&image.layers).map(|(descriptor, layer)| {
+        json!({
+            "mediaType": descriptor.media_type,
+            "digest": descriptor.digest,
+            "diffId": layer.diff_id,
+            "size": descriptor.size,
         })
-        .collect();
+    });
+    let layers: Vec<_> = described.collect();
     let blobs: u64 = image.blobs().iter().map(|blob| blob.descriptor().size).sum();
     let metadata = json!({
         "digest": image.descriptor.digest,

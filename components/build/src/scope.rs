@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use steprun_dockerfile::instruction::Arg;
 use steprun_dockerfile::{Dockerfile, Source, Word, expand};
+use steprun_image::Platform;
 use steprun_ports::{Failure, Host};
 
-use crate::platform::Platform;
 use crate::{diagnose, suggest};
 
 /// ARGs that exist without being declared, in upper and lower case; for RUN only, so nothing here gives them a value.
@@ -91,7 +91,7 @@ impl Platforms {
     fn variables(&self) -> Vec<(String, String)> {
         let of = |prefix: &str, platform: &Platform| {
             [
-                ("PLATFORM", platform.to_string()),
+                ("PLATFORM", without_version(platform)),
                 ("OS", platform.os.clone()),
                 ("OSVERSION", platform.os_version.clone().unwrap_or_default()),
                 ("ARCH", platform.architecture.clone()),
@@ -101,6 +101,13 @@ impl Platforms {
         };
         of("BUILD", &self.build).into_iter().chain(of("TARGET", &self.target)).collect()
     }
+}
+
+/// `os/architecture[/variant]`.
+fn without_version(platform: &Platform) -> String {
+    let mut platform = platform.clone();
+    platform.os_version = None;
+    platform.to_string()
 }
 
 /// Variables of a stage from one instruction to the next. ARG and ENV write the same names: the later one wins.

@@ -15,7 +15,7 @@ use crate::diagnose;
 use crate::image::{Images, Once, known, once};
 use crate::instruction::Step;
 use crate::plan::{self, Base};
-use crate::platform::Platform;
+use crate::platform;
 use crate::scope::{Globals, Platforms, Scope, Text};
 
 /// What all stages of a build share.
@@ -111,16 +111,16 @@ async fn build<H: Host + 'static>(
         }
         Base::Image { name, platform } => {
             let platform = match platform {
-                Some(platform) => Platform::parse(&platform).map_err(|failure| place(as_failed(failure)))?,
+                Some(platform) => platform::parse(&platform).map_err(|failure| place(as_failed(failure)))?,
                 None => job.platforms.target.clone(),
             };
             let image = job.images.get(&name, &platform).await.map_err(place)?;
             let stage = Stage::of_image(&image);
-            let triggers = image.config.list("OnBuild");
+            let triggers = image.config.container().on_build.clone();
             (stage, triggers, name)
         }
     };
-    stage.config.unset("OnBuild");
+    stage.config.container_mut().on_build.clear();
     run_triggers(&job, &mut stage, index, &earlier, &base, &triggers).await?;
     for instruction in &job.dockerfile.stages[index].instructions {
         let step = Step { job: &job, stage: index, earlier: &earlier, text: job.text(), trigger: false };
@@ -183,7 +183,7 @@ impl<H: Host + 'static> Stage<H> {
 
     fn new(config: Config, base: Rc<Vec<Layer<H::Blob>>>, files: Once<H::Snapshot>) -> Self {
         Self {
-            scope: Scope::of_environment(&config.environment()),
+            scope: Scope::of_environment(&config.container().env),
             newest: config.created(),
             config,
             base,

@@ -1,5 +1,4 @@
 //! A Dockerfile and a context become what came of them.
-#![allow(dead_code)] // each test file uses its own part
 
 use std::collections::BTreeMap;
 
@@ -8,17 +7,17 @@ use steprun_ports::memory::{FileTree, MemoryHost, MemorySnapshot, Node, NodeKind
 use steprun_ports::{Blob, Descriptor, Failure, Host, Layer, Repository};
 
 /// The repository that tests push to.
-pub const APP: &str = "registry.test/app";
+pub(crate) const APP: &str = "registry.test/app";
 
 /// A build that is being described.
-pub struct Build {
-    pub host: MemoryHost,
+pub(crate) struct Build {
+    pub(crate) host: MemoryHost,
     context: FileTree,
     arguments: Vec<String>,
 }
 
 /// A build with this Dockerfile, which is in the context as `Dockerfile`.
-pub fn dockerfile(text: &str) -> Build {
+pub(crate) fn dockerfile(text: &str) -> Build {
     Build {
         host: MemoryHost::new(),
         context: FileTree::new().file("Dockerfile", text),
@@ -27,37 +26,37 @@ pub fn dockerfile(text: &str) -> Build {
 }
 
 /// A context without a Dockerfile.
-pub fn without_dockerfile() -> Build {
+pub(crate) fn without_dockerfile() -> Build {
     Build { context: FileTree::new(), ..dockerfile("") }
 }
 
 impl Build {
     /// Changes the context.
-    pub fn context(mut self, change: impl FnOnce(FileTree) -> FileTree) -> Self {
+    pub(crate) fn context(mut self, change: impl FnOnce(FileTree) -> FileTree) -> Self {
         self.context = change(self.context);
         self
     }
 
     /// Adds arguments.
-    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+    pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
     /// Has only these arguments.
-    pub fn only_arguments(mut self, arguments: &[&str]) -> Self {
+    pub(crate) fn only_arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.clear();
         self.arguments(arguments)
     }
 
     /// Puts a base image into a registry: `registry.test/base` has the tag `latest`.
-    pub fn base(self, name: &str, tree: FileTree, config: Value) -> Self {
+    pub(crate) fn base(self, name: &str, tree: FileTree, config: Value) -> Self {
         push_image(&self.host, name, "latest", &tree, config);
         self
     }
 
     /// Runs the build.
-    pub fn run(self) -> Result<Built, Failure> {
+    pub(crate) fn run(self) -> Result<Built, Failure> {
         let host = self.host.with_context(".", self.context);
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let host = host.with_arguments(&steprun_build::describe(), &arguments);
@@ -65,12 +64,12 @@ impl Build {
     }
 
     /// Runs the build, which must succeed.
-    pub fn built(self) -> Built {
+    pub(crate) fn built(self) -> Built {
         self.run().unwrap_or_else(|failure| panic!("{failure:#?}"))
     }
 
     /// Runs the build, which must fail.
-    pub fn fails(self) -> Failure {
+    pub(crate) fn fails(self) -> Failure {
         match self.run() {
             Ok(built) => panic!("it was built: {:?}", built.stdout()),
             Err(failure) => failure,
@@ -79,29 +78,29 @@ impl Build {
 }
 
 /// What came of a build.
-pub struct Built {
-    pub host: MemoryHost,
+pub(crate) struct Built {
+    pub(crate) host: MemoryHost,
 }
 
 impl Built {
-    pub fn manifest(&self) -> Value {
+    pub(crate) fn manifest(&self) -> Value {
         let manifest = block_on(self.host.repository(APP).manifest("1")).expect("the tag was pushed");
         serde_json::from_slice(&manifest.content).expect("a manifest is JSON")
     }
 
-    pub fn config(&self) -> Value {
+    pub(crate) fn config(&self) -> Value {
         let descriptor = descriptor(&self.manifest()["config"]);
         let bytes = block_on(self.host.repository(APP).blob(&descriptor).read(1 << 20)).expect("the config was pushed");
         serde_json::from_slice(&bytes).expect("a config is JSON")
     }
 
     /// `config.config`.
-    pub fn runtime(&self) -> Value {
+    pub(crate) fn runtime(&self) -> Value {
         self.config()["config"].clone()
     }
 
     /// The image's file system, made of its layers.
-    pub fn tree(&self) -> FileTree {
+    pub(crate) fn tree(&self) -> FileTree {
         FileTree::clone(self.snapshot().tree())
     }
 
@@ -123,12 +122,12 @@ impl Built {
     }
 
     /// The file system as lines: `path kind mode uid:gid mtime`, sorted.
-    pub fn listing(&self) -> Vec<String> {
+    pub(crate) fn listing(&self) -> Vec<String> {
         listing(&self.tree())
     }
 
     /// Lines of history: `created_by`, with ` (empty)` for those without a layer.
-    pub fn history(&self) -> Vec<String> {
+    pub(crate) fn history(&self) -> Vec<String> {
         let config = self.config();
         let history = config["history"].as_array().expect("a config has history");
         let line = |entry: &Value| {
@@ -138,20 +137,20 @@ impl Built {
         history.iter().map(line).collect()
     }
 
-    pub fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         String::from_utf8(self.host.stdout()).expect("results are text")
     }
 
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let lines = self.host.log_lines().into_iter();
         lines.filter(|line| line.level == steprun_ports::Level::Warning).map(|line| line.message).collect()
     }
 
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         self.host.outputs()["digest"].clone()
     }
 
-    pub fn written(&self, path: &str) -> String {
+    pub(crate) fn written(&self, path: &str) -> String {
         match self.host.written(path) {
             Some(Written::Bytes(bytes)) => String::from_utf8(bytes).expect("text"),
             other => panic!("{path}: {other:?}"),
@@ -160,7 +159,7 @@ impl Built {
 }
 
 /// See [`Built::listing`].
-pub fn listing(tree: &FileTree) -> Vec<String> {
+pub(crate) fn listing(tree: &FileTree) -> Vec<String> {
     let groups: BTreeMap<u64, String> = tree
         .iter()
         .filter_map(|(path, node)| Some((node.link_group?, path.to_owned())))
@@ -184,7 +183,7 @@ fn line(path: &str, node: &Node, groups: &BTreeMap<u64, String>) -> String {
     format!("{path} {kind} {:o} {}:{} {}{link}", node.mode, node.uid, node.gid, node.modified.seconds)
 }
 
-pub fn descriptor(value: &Value) -> Descriptor {
+pub(crate) fn descriptor(value: &Value) -> Descriptor {
     Descriptor {
         media_type: value["mediaType"].as_str().expect("a media type").into(),
         digest: value["digest"].as_str().expect("a digest").into(),
@@ -193,7 +192,7 @@ pub fn descriptor(value: &Value) -> Descriptor {
 }
 
 /// Pushes an image of one layer (none for an empty tree); gives its manifest's descriptor.
-pub fn push_image(host: &MemoryHost, name: &str, tag: &str, tree: &FileTree, mut config: Value) -> Descriptor {
+pub(crate) fn push_image(host: &MemoryHost, name: &str, tag: &str, tree: &FileTree, mut config: Value) -> Descriptor {
     let repository = host.repository(name);
     let layers: Vec<_> = if tree.paths().is_empty() { Vec::new() } else { vec![host.store_layer(tree, true)] };
     let diff_ids: Vec<&str> = layers.iter().map(|layer| layer.diff_id.as_str()).collect();

@@ -1,0 +1,84 @@
+//! Bad command lines and sources that can't be copied: what is said, and where.
+
+use steprun_ports::FailureKind;
+
+use crate::support::dockerfile;
+
+#[test]
+fn command_lines_that_make_no_sense() {
+    for (arguments, message) in [
+        (&[][..], "nothing says where the image should go"),
+        (
+            &["-d", "registry.test/app@sha256:0000000000000000000000000000000000000000000000000000000000000000"],
+            "the destination `registry.test/app@sha256:0000000000000000000000000000000000000000000000000000000000000000` has a digest",
+        ),
+        (&["--no-push", "--label", "a"], "`--label a` has no value"),
+        (&["--no-push", "--annotation", "=x"], "a value of `--annotation` has no name"),
+        (
+            &["--no-push", "--platform", "linux"],
+            "`linux` is no platform: it should look like `linux/amd64` or `linux/arm64/v8`",
+        ),
+        (
+            &["--no-push", "--platform", "linux/amd64,linux/arm64"],
+            "`linux/amd64,linux/arm64` names several platforms, which is not supported yet",
+        ),
+    ] {
+        let failure = dockerfile("FROM scratch\n").only_arguments(arguments).fails();
+        assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Usage, message));
+    }
+}
+
+#[test]
+fn missing_sources() {
+    for (lines, message, hint) in [
+        ("COPY aap.json /", "there is no `aap.json` in the context", Some("did you mean `app.json`?")),
+        ("COPY scr/main.rs /", "there is no `scr/main.rs` in the context", Some("did you mean `src/main.rs`?")),
+        ("COPY src/mian.rs /", "there is no `src/mian.rs` in the context", Some("did you mean `src/main.rs`?")),
+        ("COPY nothing /", "there is no `nothing` in the context", None),
+        ("ADD nothing /", "there is no `nothing` in the context", None),
+        ("COPY --parents no/thing /", "there is no `no/thing` in the context", None),
+        ("COPY --from=empty x /", "there is no `x` in the image that `--from` names", None),
+        ("COPY dangling /", "there is no `dangling` in the context", None),
+    ] {
+        let text = format!("FROM scratch AS empty\nFROM scratch\n{lines}\n");
+        let build = dockerfile(&text)
+            .context(|tree| tree.file("app.json", "").file("src/main.rs", "").symlink("dangling", "gone"));
+        let failure = build.fails();
+        assert_eq!((failure.message.as_str(), failure.hint.as_deref()), (message, hint));
+        assert_eq!(failure.position.map(|position| position.line), Some(3), "{lines}");
+    }
+}
+
+#[test]
+fn the_caret_stands_below_the_source() {
+    let failure = dockerfile("FROM scratch\nCOPY --chmod=644 Dockerfile \\\n  missing /x/\n").fails();
+    assert_eq!(failure.position.map(|position| (position.line, position.column)), Some((3, 3)));
+    assert_eq!(failure.excerpt.as_deref(), Some("  |\n3 |   missing /x/\n  |   ^^^^^^^"));
+}
+
+#[test]
+fn rows_112_to_114_remote_sources_are_refused() {
+    for (lines, message) in [
+        ("ADD https://example.test/x /", "ADD of a URL is not supported yet"),
+        ("ADD https://example.test/x.git#main /", "ADD of a Git repository is not supported yet"),
+        ("ADD git@example.test:x/y.git /", "ADD of a Git repository is not supported yet"),
+        ("ENV U=http://x\nADD $U/y /", "ADD of a URL is not supported yet"),
+        ("COPY https://example.test/x /", "COPY can't take a URL"),
+        (
+            "ADD --checksum=sha256:00 Dockerfile /",
+            "`--checksum` is for URLs and Git repositories, and all sources are local",
+        ),
+    ] {
+        let failure = dockerfile(&format!("FROM scratch\n{lines}\n")).fails();
+        assert_eq!(failure.message, message);
+        assert!(failure.position.is_some(), "{lines}");
+    }
+}
+
+#[test]
+fn bad_patterns() {
+    let failure = dockerfile("FROM scratch\nCOPY a[ /x/\n").fails();
+    assert!(failure.to_string().contains("`a[` is no pattern"), "{failure}");
+    let failure = dockerfile("FROM scratch\nCOPY --exclude=a[ Dockerfile /x/\n").fails();
+    assert_eq!(failure.position.map(|position| position.line), Some(2));
+}
