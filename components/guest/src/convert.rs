@@ -8,17 +8,9 @@ use crate::bindings::steprun::step::{context, outputs, progress, registry, snaps
 impl From<types::Error> for ports::Error {
     fn from(error: types::Error) -> Self {
         match error {
-            types::Error::Denied(types::Denial {
-                capability,
-                subject,
-                reason,
-                remedy,
-            }) => Self::Denied(ports::Denial {
-                capability,
-                subject,
-                reason,
-                remedy,
-            }),
+            types::Error::Denied(types::Denial { capability, subject, reason, remedy }) => {
+                Self::Denied(ports::Denial { capability, subject, reason, remedy })
+            }
             types::Error::NotFound(message) => Self::NotFound(message),
             types::Error::Unauthorized(message) => Self::Unauthorized(message),
             types::Error::Unavailable(message) => Self::Unavailable(message),
@@ -32,61 +24,27 @@ impl From<types::Error> for ports::Error {
 }
 
 impl From<types::Timestamp> for ports::Timestamp {
-    fn from(
-        types::Timestamp {
-            seconds,
-            nanoseconds,
-        }: types::Timestamp,
-    ) -> Self {
-        Self {
-            seconds,
-            nanoseconds,
-        }
+    fn from(types::Timestamp { seconds, nanoseconds }: types::Timestamp) -> Self {
+        Self { seconds, nanoseconds }
     }
 }
 
 impl From<ports::Timestamp> for types::Timestamp {
-    fn from(
-        ports::Timestamp {
-            seconds,
-            nanoseconds,
-        }: ports::Timestamp,
-    ) -> Self {
-        Self {
-            seconds,
-            nanoseconds,
-        }
+    fn from(ports::Timestamp { seconds, nanoseconds }: ports::Timestamp) -> Self {
+        Self { seconds, nanoseconds }
     }
 }
 
 impl From<types::Descriptor> for ports::Descriptor {
-    fn from(
-        types::Descriptor {
-            media_type,
-            digest,
-            size,
-        }: types::Descriptor,
-    ) -> Self {
-        Self {
-            media_type,
-            digest,
-            size,
-        }
+    fn from(types::Descriptor { media_type, digest, size }: types::Descriptor) -> Self {
+        Self { media_type, digest, size }
     }
 }
 
 impl From<&ports::Descriptor> for types::Descriptor {
     fn from(descriptor: &ports::Descriptor) -> Self {
-        let ports::Descriptor {
-            media_type,
-            digest,
-            size,
-        } = descriptor.clone();
-        Self {
-            media_type,
-            digest,
-            size,
-        }
+        let ports::Descriptor { media_type, digest, size } = descriptor.clone();
+        Self { media_type, digest, size }
     }
 }
 
@@ -112,49 +70,20 @@ impl From<context::FileKind> for ports::FileKind {
 
 impl From<context::Stat> for ports::Stat {
     fn from(stat: context::Stat) -> Self {
-        let context::Stat {
-            kind,
-            mode,
-            uid,
-            gid,
-            size,
-            modified,
-            target,
-            link_group,
-        } = stat;
-        Self {
-            kind: kind.into(),
-            mode,
-            uid,
-            gid,
-            size,
-            modified: modified.into(),
-            target,
-            link_group,
-        }
+        let context::Stat { kind, mode, uid, gid, size, modified, target, link_group } = stat;
+        Self { kind: kind.into(), mode, uid, gid, size, modified: modified.into(), target, link_group }
     }
 }
 
 impl From<context::Entry> for ports::Entry {
     fn from(context::Entry { name, stat }: context::Entry) -> Self {
-        Self {
-            name,
-            stat: stat.into(),
-        }
+        Self { name, stat: stat.into() }
     }
 }
 
 impl From<registry::Manifest> for ports::Manifest {
-    fn from(
-        registry::Manifest {
-            descriptor,
-            content,
-        }: registry::Manifest,
-    ) -> Self {
-        Self {
-            descriptor: descriptor.into(),
-            content,
-        }
+    fn from(registry::Manifest { descriptor, content }: registry::Manifest) -> Self {
+        Self { descriptor: descriptor.into(), content }
     }
 }
 
@@ -179,11 +108,7 @@ impl From<ports::Change> for snapshots::Change {
             ports::Change::Symlink(target) => Self::Symlink(target),
             ports::Change::HardLink(target) => Self::HardLink(target),
             ports::Change::Fifo => Self::Fifo,
-            ports::Change::Device {
-                block,
-                major,
-                minor,
-            } => Self::Device((block, major, minor)),
+            ports::Change::Device { block, major, minor } => Self::Device((block, major, minor)),
             ports::Change::Removed => Self::Removed,
         }
     }
@@ -191,38 +116,14 @@ impl From<ports::Change> for snapshots::Change {
 
 impl From<ports::ChangeEntry> for snapshots::ChangeEntry {
     fn from(entry: ports::ChangeEntry) -> Self {
-        let ports::ChangeEntry {
-            path,
-            change,
-            mode,
-            uid,
-            gid,
-            modified,
-        } = entry;
-        Self {
-            path,
-            change: change.into(),
-            mode,
-            uid,
-            gid,
-            modified: modified.into(),
-        }
+        let ports::ChangeEntry { path, change, mode, uid, gid, modified } = entry;
+        Self { path, change: change.into(), mode, uid, gid, modified: modified.into() }
     }
 }
 
 impl From<ports::OutputImage> for outputs::Image {
-    fn from(
-        ports::OutputImage {
-            media_type,
-            manifest,
-            names,
-        }: ports::OutputImage,
-    ) -> Self {
-        Self {
-            media_type,
-            manifest,
-            names,
-        }
+    fn from(ports::OutputImage { media_type, manifest, names }: ports::OutputImage) -> Self {
+        Self { media_type, manifest, names }
     }
 }
 
@@ -355,19 +256,11 @@ impl From<ports::FailureKind> for step::FailureKind {
 
 impl From<ports::Failure> for step::Failure {
     fn from(failure: ports::Failure) -> Self {
-        let ports::Failure {
-            kind,
-            message,
-            position,
-            excerpt,
-            causes,
-            hint,
-            exit_status,
-        } = failure;
+        let ports::Failure { kind, message, position, excerpt, causes, hint, exit_status } = failure;
         Self {
             kind: kind.into(),
             message,
-            position: position.map(Into::into),
+            position: position.map(|position| (*position).into()),
             excerpt,
             causes,
             hint,

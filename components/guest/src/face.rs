@@ -10,9 +10,7 @@ use crate::bindings::steprun::step::progress;
 
 /// Begins a run: from now on a panic is told before it traps. `describe` goes without, since it may call no import.
 pub fn start() -> GuestHost {
-    panic::set_hook(Box::new(|info| {
-        progress::log(progress::Level::Warning, &format!("step: {info}"))
-    }));
+    panic::set_hook(Box::new(|info| progress::log(progress::Level::Warning, &format!("step: {info}"))));
     GuestHost
 }
 

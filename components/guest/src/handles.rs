@@ -3,14 +3,11 @@
 use std::rc::Rc;
 
 use steprun_ports::{
-    ArchiveFormat, Blob, ChangeEntry, Descriptor, Digest, Directory, Entry, InputFile, Layer,
-    Manifest, OutputDirectory, OutputFile, OutputImage, PushOutcome, Repository, Result, Snapshot,
-    Source, Stat, Task, Tree,
+    ArchiveFormat, Blob, ChangeEntry, Descriptor, Digest, Directory, Entry, InputFile, Layer, Manifest,
+    OutputDirectory, OutputFile, OutputImage, PushOutcome, Repository, Result, Snapshot, Source, Stat, Task, Tree,
 };
 
-use crate::bindings::steprun::step::{
-    context, inputs, outputs, progress, registry, snapshots, store,
-};
+use crate::bindings::steprun::step::{context, inputs, outputs, progress, registry, snapshots, store};
 use crate::convert::all;
 
 /// Defines shared handles.
@@ -110,16 +107,8 @@ impl Repository for GuestRepository {
         Ok(self.0.manifest(reference.into()).await?.into())
     }
 
-    async fn put_manifest(
-        &self,
-        reference: &str,
-        media_type: &str,
-        content: &[u8],
-    ) -> Result<Digest> {
-        Ok(self
-            .0
-            .put_manifest(reference.into(), media_type.into(), content.into())
-            .await?)
+    async fn put_manifest(&self, reference: &str, media_type: &str, content: &[u8]) -> Result<Digest> {
+        Ok(self.0.put_manifest(reference.into(), media_type.into(), content.into()).await?)
     }
 
     async fn delete_manifest(&self, reference: &str) -> Result<()> {
@@ -148,21 +137,13 @@ impl Snapshot for GuestSnapshot {
     type Blob = GuestBlob;
     type OutputFile = GuestOutputFile;
 
-    async fn extend(
-        &self,
-        sources: &[Source<GuestDirectory, Self>],
-        entries: Vec<ChangeEntry>,
-    ) -> Result<Self> {
+    async fn extend(&self, sources: &[Source<GuestDirectory, Self>], entries: Vec<ChangeEntry>) -> Result<Self> {
         let sources = sources.iter().map(borrow_source).collect();
         Ok(self.0.extend(sources, all(entries)).await?.into())
     }
 
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<GuestBlob>>> {
-        let compression = if gzip {
-            snapshots::Compression::Gzip
-        } else {
-            snapshots::Compression::None
-        };
+        let compression = if gzip { snapshots::Compression::Gzip } else { snapshots::Compression::None };
         Ok(self.0.pack(compression).await?.map(layer))
     }
 
@@ -171,9 +152,7 @@ impl Snapshot for GuestSnapshot {
     }
 }
 
-pub(crate) fn borrow_source(
-    source: &Source<GuestDirectory, GuestSnapshot>,
-) -> snapshots::Source<'_> {
+pub(crate) fn borrow_source(source: &Source<GuestDirectory, GuestSnapshot>) -> snapshots::Source<'_> {
     match source {
         Source::Directory(directory) => snapshots::Source::Directory(&directory.0),
         Source::Snapshot(snapshot) => snapshots::Source::Snapshot(&snapshot.0),
@@ -181,17 +160,11 @@ pub(crate) fn borrow_source(
 }
 
 pub(crate) fn borrow_layer(layer: &Layer<GuestBlob>) -> snapshots::BorrowedLayer<'_> {
-    snapshots::BorrowedLayer {
-        blob: &layer.blob.0,
-        diff_id: layer.diff_id.clone(),
-    }
+    snapshots::BorrowedLayer { blob: &layer.blob.0, diff_id: layer.diff_id.clone() }
 }
 
 pub(crate) fn layer(layer: snapshots::Layer) -> Layer<GuestBlob> {
-    Layer {
-        blob: layer.blob.into(),
-        diff_id: layer.diff_id,
-    }
+    Layer { blob: layer.blob.into(), diff_id: layer.diff_id }
 }
 
 impl InputFile for GuestInputFile {
@@ -223,16 +196,8 @@ impl OutputFile for GuestOutputFile {
         Ok(self.0.write(content.into()).await?)
     }
 
-    async fn write_image(
-        &self,
-        format: ArchiveFormat,
-        image: OutputImage,
-        blobs: &[GuestBlob],
-    ) -> Result<()> {
-        Ok(self
-            .0
-            .write_image(format.into(), image.into(), borrow_blobs(blobs))
-            .await?)
+    async fn write_image(&self, format: ArchiveFormat, image: OutputImage, blobs: &[GuestBlob]) -> Result<()> {
+        Ok(self.0.write_image(format.into(), image.into(), borrow_blobs(blobs)).await?)
     }
 }
 
@@ -244,10 +209,7 @@ impl OutputDirectory for GuestOutputDirectory {
     }
 
     async fn write_layout(&self, image: OutputImage, blobs: &[GuestBlob]) -> Result<()> {
-        Ok(self
-            .0
-            .write_layout(image.into(), borrow_blobs(blobs))
-            .await?)
+        Ok(self.0.write_layout(image.into(), borrow_blobs(blobs)).await?)
     }
 }
 

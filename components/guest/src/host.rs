@@ -5,8 +5,8 @@ use steprun_ports::{Host, ImageArgument, Layer, Level, Position, ResolvedImage, 
 use crate::bindings::steprun::step::{inputs, outputs, progress, registry, snapshots, store};
 use crate::convert::all;
 use crate::handles::{
-    GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile,
-    GuestRepository, GuestSnapshot, GuestTask, borrow_layer, borrow_source, layer,
+    GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile, GuestRepository, GuestSnapshot,
+    GuestTask, borrow_layer, borrow_source, layer,
 };
 
 /// The imports of this component.
@@ -49,18 +49,8 @@ impl Host for GuestHost {
 
     fn images(&self, name: &str) -> Vec<ImageArgument<GuestRepository>> {
         let argument = |image: inputs::Image| {
-            let inputs::Image {
-                repository,
-                typed,
-                tag,
-                digest,
-            } = image;
-            ImageArgument {
-                repository: repository.into(),
-                typed,
-                tag,
-                digest,
-            }
+            let inputs::Image { repository, typed, tag, digest } = image;
+            ImageArgument { repository: repository.into(), typed, tag, digest }
         };
         inputs::images(name).into_iter().map(argument).collect()
     }
@@ -86,16 +76,8 @@ impl Host for GuestHost {
     }
 
     async fn resolve(&self, name: &str) -> Result<ResolvedImage<GuestRepository>> {
-        let registry::ResolvedImage {
-            repository,
-            tag,
-            digest,
-        } = registry::resolve(name.into()).await?;
-        Ok(ResolvedImage {
-            repository: repository.into(),
-            tag,
-            digest,
-        })
+        let registry::ResolvedImage { repository, tag, digest } = registry::resolve(name.into()).await?;
+        Ok(ResolvedImage { repository: repository.into(), tag, digest })
     }
 
     async fn put(&self, media_type: &str, content: &[u8]) -> Result<GuestBlob> {
@@ -116,9 +98,7 @@ impl Host for GuestHost {
         source: &Source<GuestDirectory, GuestSnapshot>,
         path: &str,
     ) -> Result<Option<GuestSnapshot>> {
-        Ok(snapshots::from_archive(borrow_source(source), path.into())
-            .await?
-            .map(Into::into))
+        Ok(snapshots::from_archive(borrow_source(source), path.into()).await?.map(Into::into))
     }
 
     async fn import_layer(&self, file: &GuestInputFile) -> Result<Layer<GuestBlob>> {

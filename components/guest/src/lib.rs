@@ -16,8 +16,8 @@ mod host;
 
 #[cfg(target_arch = "wasm32")]
 pub use handles::{
-    GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile,
-    GuestRepository, GuestSnapshot, GuestTask,
+    GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile, GuestRepository, GuestSnapshot,
+    GuestTask,
 };
 #[cfg(target_arch = "wasm32")]
 pub use host::GuestHost;

@@ -6,18 +6,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 /// Runs an operation on every item, at most `limit` of them at a time (0 counts as 1), and gives the results in the order of the
 /// items. The first failure ends it: operations that are under way are cancelled.
-pub async fn concurrently<I, F, Fut, T, E>(
-    limit: usize,
-    items: I,
-    operation: F,
-) -> std::result::Result<Vec<T>, E>
+pub async fn concurrently<I, F, Fut, T, E>(limit: usize, items: I, operation: F) -> std::result::Result<Vec<T>, E>
 where
     I: IntoIterator,
     F: FnMut(I::Item) -> Fut,
     Fut: Future<Output = std::result::Result<T, E>>,
 {
-    stream::iter(items.into_iter().map(operation))
-        .buffered(limit.max(1))
-        .try_collect()
-        .await
+    stream::iter(items.into_iter().map(operation)).buffered(limit.max(1)).try_collect().await
 }

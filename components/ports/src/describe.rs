@@ -69,12 +69,7 @@ pub struct Parameter {
 
 impl Parameter {
     /// An optional `--name VALUE`.
-    pub const fn option(
-        name: &'static str,
-        value: ValueKind,
-        value_name: &'static str,
-        summary: &'static str,
-    ) -> Self {
+    pub const fn option(name: &'static str, value: ValueKind, value_name: &'static str, summary: &'static str) -> Self {
         Self {
             name,
             short: None,
@@ -101,29 +96,19 @@ impl Parameter {
         value_name: &'static str,
         summary: &'static str,
     ) -> Self {
-        Self {
-            placement: Placement::Operand,
-            arity: Arity::Required,
-            ..Self::option(name, value, value_name, summary)
-        }
+        Self { placement: Placement::Operand, arity: Arity::Required, ..Self::option(name, value, value_name, summary) }
     }
 
     /// The same with a one-letter name.
     #[must_use]
     pub const fn short(self, short: char) -> Self {
-        Self {
-            short: Some(short),
-            ..self
-        }
+        Self { short: Some(short), ..self }
     }
 
     /// The same, any number of times.
     #[must_use]
     pub const fn repeated(self) -> Self {
-        Self {
-            arity: Arity::Repeated,
-            ..self
-        }
+        Self { arity: Arity::Repeated, ..self }
     }
 
     /// The same with another arity.
@@ -135,19 +120,13 @@ impl Parameter {
     /// The same with a default.
     #[must_use]
     pub const fn default(self, default: &'static str) -> Self {
-        Self {
-            default: Some(default),
-            ..self
-        }
+        Self { default: Some(default), ..self }
     }
 
     /// The same, read from an environment variable where not given.
     #[must_use]
     pub const fn environment(self, variable: &'static str) -> Self {
-        Self {
-            environment: Some(variable),
-            ..self
-        }
+        Self { environment: Some(variable), ..self }
     }
 
     /// The same with other long names.

@@ -33,11 +33,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(d) => write!(
-                f,
-                "{} of `{}` is denied: {}",
-                d.capability, d.subject, d.reason
-            ),
+            Self::Denied(d) => write!(f, "{} of `{}` is denied: {}", d.capability, d.subject, d.reason),
             Self::NotFound(m)
             | Self::Unauthorized(m)
             | Self::Unavailable(m)
@@ -79,8 +75,8 @@ pub struct Failure {
     pub kind: FailureKind,
     /// One sentence without a final period.
     pub message: String,
-    /// Where in a source file.
-    pub position: Option<Position>,
+    /// Where in a source file. Boxed: every result of a step carries the room for it.
+    pub position: Option<Box<Position>>,
     /// Source lines with a caret, ready to print.
     pub excerpt: Option<String>,
     /// Why, outermost first.
@@ -133,7 +129,7 @@ impl Failure {
     /// The same with a place and the lines around it.
     #[must_use]
     pub fn at(mut self, position: Position, excerpt: Option<String>) -> Self {
-        self.position = Some(position);
+        self.position = Some(Box::new(position));
         self.excerpt = excerpt;
         self
     }
@@ -151,19 +147,14 @@ impl From<Error> for Failure {
             Error::Denied(denial) => denial.remedy.clone(),
             _ => None,
         };
-        Self {
-            hint,
-            ..Self::new(kind, error.to_string())
-        }
+        Self { hint, ..Self::new(kind, error.to_string()) }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        self.causes
-            .iter()
-            .try_for_each(|cause| write!(f, ": {cause}"))
+        self.causes.iter().try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 

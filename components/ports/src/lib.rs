@@ -11,9 +11,7 @@ mod error;
 pub mod memory;
 
 pub use concurrent::concurrently;
-pub use describe::{
-    Arity, Command, Description, FileAccess, Parameter, Placement, RegistryAccess, ValueKind,
-};
+pub use describe::{Arity, Command, Description, FileAccess, Parameter, Placement, RegistryAccess, ValueKind};
 pub use error::{Denial, Error, Failure, FailureKind, Position};
 
 /// `algorithm:hex`.
@@ -146,12 +144,7 @@ pub trait Repository: Clone {
     /// A manifest by tag or digest.
     async fn manifest(&self, reference: &str) -> Result<Manifest>;
     /// Puts a manifest; gives its digest.
-    async fn put_manifest(
-        &self,
-        reference: &str,
-        media_type: &str,
-        content: &[u8],
-    ) -> Result<Digest>;
+    async fn put_manifest(&self, reference: &str, media_type: &str, content: &[u8]) -> Result<Digest>;
     /// Deletes a manifest or tag.
     async fn delete_manifest(&self, reference: &str) -> Result<()>;
     /// A blob of this repository, not yet transferred.
@@ -246,11 +239,7 @@ pub trait Snapshot: Tree + Clone {
     /// The host's output file handle.
     type OutputFile: OutputFile;
     /// This file system with changes.
-    async fn extend(
-        &self,
-        sources: &[Source<Self::Directory, Self>],
-        entries: Vec<ChangeEntry>,
-    ) -> Result<Self>;
+    async fn extend(&self, sources: &[Source<Self::Directory, Self>], entries: Vec<ChangeEntry>) -> Result<Self>;
     /// The last `extend` as a layer, gzip or plain; none if it changed nothing.
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<Self::Blob>>>;
     /// The whole file system as a tar archive.
@@ -299,12 +288,7 @@ pub trait OutputFile: Clone {
     /// Writes the file whole.
     async fn write(&self, content: &[u8]) -> Result<()>;
     /// Writes an image with its blobs.
-    async fn write_image(
-        &self,
-        format: ArchiveFormat,
-        image: OutputImage,
-        blobs: &[Self::Blob],
-    ) -> Result<()>;
+    async fn write_image(&self, format: ArchiveFormat, image: OutputImage, blobs: &[Self::Blob]) -> Result<()>;
 }
 
 /// A directory that an argument named to be filled.
@@ -334,10 +318,7 @@ pub struct ImageArgument<R> {
 impl<R> ImageArgument<R> {
     /// The digest where there is one, else the tag: what to ask a registry for.
     pub fn reference(&self) -> &str {
-        self.digest
-            .as_deref()
-            .or(self.tag.as_deref())
-            .unwrap_or("latest")
+        self.digest.as_deref().or(self.tag.as_deref()).unwrap_or("latest")
     }
 }
 
@@ -355,10 +336,7 @@ pub struct ResolvedImage<R> {
 impl<R> ResolvedImage<R> {
     /// The digest where there is one, else the tag: what to ask a registry for.
     pub fn reference(&self) -> &str {
-        self.digest
-            .as_deref()
-            .or(self.tag.as_deref())
-            .unwrap_or("latest")
+        self.digest.as_deref().or(self.tag.as_deref()).unwrap_or("latest")
     }
 }
 

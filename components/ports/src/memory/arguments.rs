@@ -1,9 +1,7 @@
 //! Command lines, read by a step's description: options as `--name value`, `--name=value` or `-n value`, operands by position.
 
 use super::MemoryHost;
-use crate::{
-    Arity, Command, Description, FileAccess, Parameter, Placement, RegistryAccess, ValueKind,
-};
+use crate::{Arity, Command, Description, FileAccess, Parameter, Placement, RegistryAccess, ValueKind};
 
 /// The values of one command line.
 #[derive(Default)]
@@ -27,8 +25,7 @@ impl MemoryHost {
     /// getter of another kind.
     #[must_use]
     pub fn with_arguments(self, description: &Description, arguments: &[&str]) -> Self {
-        let parsed = parse(description, arguments)
-            .unwrap_or_else(|reason| panic!("{arguments:?}: {reason}"));
+        let parsed = parse(description, arguments).unwrap_or_else(|reason| panic!("{arguments:?}: {reason}"));
         self.state_mut().arguments = parsed;
         self
     }
@@ -39,19 +36,12 @@ fn parse(description: &Description, arguments: &[&str]) -> Result<Arguments, Str
         [single] if single.name.is_empty() => (single, arguments),
         commands => {
             let (name, rest) = arguments.split_first().ok_or("no command")?;
-            let named =
-                |command: &&Command| command.name == *name || command.aliases.contains(name);
+            let named = |command: &&Command| command.name == *name || command.aliases.contains(name);
             (commands.iter().find(named).ok_or("unknown command")?, rest)
         }
     };
-    let mut values: Vec<Given> = command
-        .parameters
-        .iter()
-        .map(|parameter| Given {
-            parameter: parameter.clone(),
-            texts: Vec::new(),
-        })
-        .collect();
+    let mut values: Vec<Given> =
+        command.parameters.iter().map(|parameter| Given { parameter: parameter.clone(), texts: Vec::new() }).collect();
     let mut words = rest.iter();
     while let Some(word) = words.next() {
         let (given, inline) = find(&mut values, word)?;
@@ -59,25 +49,16 @@ fn parse(description: &Description, arguments: &[&str]) -> Result<Arguments, Str
             (Some(text), ..) => text,
             (None, ValueKind::Flag, _) => String::new(),
             (None, _, Placement::Operand) => (*word).to_owned(),
-            (None, ..) => (*words
-                .next()
-                .ok_or_else(|| format!("`{word}` needs a value"))?)
-            .to_owned(),
+            (None, ..) => (*words.next().ok_or_else(|| format!("`{word}` needs a value"))?).to_owned(),
         };
         given.texts.push(text);
     }
     values.iter_mut().try_for_each(complete)?;
-    Ok(Arguments {
-        command: command.name.into(),
-        values,
-    })
+    Ok(Arguments { command: command.name.into(), values })
 }
 
 /// The parameter that a word stands for, and the value in the word itself.
-fn find<'a>(
-    values: &'a mut [Given],
-    word: &str,
-) -> Result<(&'a mut Given, Option<String>), String> {
+fn find<'a>(values: &'a mut [Given], word: &str) -> Result<(&'a mut Given, Option<String>), String> {
     let unknown = || format!("unknown option `{word}`");
     if let Some(long) = word.strip_prefix("--") {
         let (name, inline) = match long.split_once('=') {
@@ -86,39 +67,21 @@ fn find<'a>(
         };
         let named = |given: &&mut Given| {
             let parameter = &given.parameter;
-            parameter.placement == Placement::Option
-                && (parameter.name == name || parameter.aliases.contains(&name))
+            parameter.placement == Placement::Option && (parameter.name == name || parameter.aliases.contains(&name))
         };
-        return values
-            .iter_mut()
-            .find(named)
-            .map(|given| (given, inline))
-            .ok_or_else(unknown);
+        return values.iter_mut().find(named).map(|given| (given, inline)).ok_or_else(unknown);
     }
     match word.strip_prefix('-') {
         Some(short) if !short.is_empty() => {
-            let named = |given: &&mut Given| {
-                given
-                    .parameter
-                    .short
-                    .is_some_and(|own| own.to_string() == short)
-            };
-            values
-                .iter_mut()
-                .find(named)
-                .map(|given| (given, None))
-                .ok_or_else(unknown)
+            let named = |given: &&mut Given| given.parameter.short.is_some_and(|own| own.to_string() == short);
+            values.iter_mut().find(named).map(|given| (given, None)).ok_or_else(unknown)
         }
         _ => {
             let free = |given: &&mut Given| {
                 given.parameter.placement == Placement::Operand
                     && (given.texts.is_empty() || repeats(given.parameter.arity))
             };
-            values
-                .iter_mut()
-                .find(free)
-                .map(|given| (given, None))
-                .ok_or_else(|| format!("`{word}` is too much"))
+            values.iter_mut().find(free).map(|given| (given, None)).ok_or_else(|| format!("`{word}` is too much"))
         }
     }
 }
@@ -144,9 +107,7 @@ fn complete(given: &mut Given) -> Result<(), String> {
         ValueKind::Choice(words) => !words.contains(&text.as_str()),
         _ => false,
     });
-    wrong.map_or(Ok(()), |text| {
-        Err(format!("`{}` can't be `{text}`", parameter.name))
-    })
+    wrong.map_or(Ok(()), |text| Err(format!("`{}` can't be `{text}`", parameter.name)))
 }
 
 impl Arguments {
@@ -159,15 +120,10 @@ impl Arguments {
     /// # Panics
     /// As the host traps: if it is not described, or `fits` does not know its kind.
     fn get<T>(&self, name: &str, fits: impl FnOnce(&ValueKind) -> Option<T>) -> (T, Vec<String>) {
-        let given = self
-            .values
-            .iter()
-            .find(|given| given.parameter.name == name);
-        let given =
-            given.unwrap_or_else(|| panic!("`{name}` of `{}` is not described", self.command));
+        let given = self.values.iter().find(|given| given.parameter.name == name);
+        let given = given.unwrap_or_else(|| panic!("`{name}` of `{}` is not described", self.command));
         let kind = &given.parameter.value;
-        let known =
-            fits(kind).unwrap_or_else(|| panic!("`{name}` of `{}` is a {kind:?}", self.command));
+        let known = fits(kind).unwrap_or_else(|| panic!("`{name}` of `{}` is a {kind:?}", self.command));
         (known, given.texts.clone())
     }
 
@@ -180,9 +136,7 @@ impl Arguments {
     }
 
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
-        self.plain(name, |kind| {
-            matches!(kind, ValueKind::Text | ValueKind::Choice(_))
-        })
+        self.plain(name, |kind| matches!(kind, ValueKind::Text | ValueKind::Choice(_)))
     }
 
     pub(super) fn integers(&self, name: &str) -> Vec<i64> {

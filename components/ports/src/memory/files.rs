@@ -6,8 +6,8 @@ use super::registry::{MemoryBlob, referenced};
 use super::tree::{FileTree, Missing, within};
 use super::{MemoryHost, digest};
 use crate::{
-    ArchiveFormat, Blob, Descriptor, Directory, Entry, Error, InputFile, OutputDirectory,
-    OutputFile, OutputImage, Result, Stat, Tree,
+    ArchiveFormat, Blob, Descriptor, Directory, Entry, Error, InputFile, OutputDirectory, OutputFile, OutputImage,
+    Result, Stat, Tree,
 };
 
 /// A granted directory.
@@ -19,10 +19,7 @@ pub struct MemoryDirectory {
 
 impl MemoryDirectory {
     pub(super) fn new(name: &str, tree: FileTree) -> Self {
-        Self {
-            name: name.into(),
-            tree: Rc::new(tree),
-        }
+        Self { name: name.into(), tree: Rc::new(tree) }
     }
 }
 
@@ -64,10 +61,7 @@ impl MemoryInputFile {
 
     fn read_path(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
         let state = self.host.state();
-        let content = state
-            .files
-            .get(path)
-            .ok_or_else(|| Error::NotFound(format!("file `{path}` does not exist")))?;
+        let content = state.files.get(path).ok_or_else(|| Error::NotFound(format!("file `{path}` does not exist")))?;
         within(path, content, limit)
     }
 }
@@ -127,10 +121,7 @@ impl MemoryOutputFile {
     }
 
     pub(super) fn set(&self, written: Written) {
-        self.host
-            .state_mut()
-            .written
-            .insert(self.path.clone(), written);
+        self.host.state_mut().written.insert(self.path.clone(), written);
     }
 }
 
@@ -150,26 +141,11 @@ impl OutputFile for MemoryOutputFile {
         Ok(())
     }
 
-    async fn write_image(
-        &self,
-        format: ArchiveFormat,
-        image: OutputImage,
-        blobs: &[MemoryBlob],
-    ) -> Result<()> {
+    async fn write_image(&self, format: ArchiveFormat, image: OutputImage, blobs: &[MemoryBlob]) -> Result<()> {
         check_whole(&image, blobs).await?;
-        let OutputImage {
-            media_type,
-            manifest,
-            names,
-        } = image;
+        let OutputImage { media_type, manifest, names } = image;
         let blobs = blobs.iter().map(Blob::descriptor).collect();
-        self.set(Written::Image {
-            format,
-            media_type,
-            manifest,
-            names,
-            blobs,
-        });
+        self.set(Written::Image { format, media_type, manifest, names, blobs });
         Ok(())
     }
 }
@@ -196,16 +172,9 @@ impl OutputDirectory for MemoryOutputDirectory {
 
     async fn write_layout(&self, image: OutputImage, blobs: &[MemoryBlob]) -> Result<()> {
         check_whole(&image, blobs).await?;
-        let OutputImage {
-            media_type,
-            manifest,
-            names,
-        } = image;
+        let OutputImage { media_type, manifest, names } = image;
         let mut state = self.host.state_mut();
-        let written = state
-            .written
-            .entry(self.path.clone())
-            .or_insert_with(|| Written::Layout(Vec::new()));
+        let written = state.written.entry(self.path.clone()).or_insert_with(|| Written::Layout(Vec::new()));
         if let Written::Layout(images) = written {
             images.retain(|(_, _, others)| names.is_empty() || *others != names);
             images.push((media_type, manifest, names));
@@ -221,10 +190,7 @@ async fn check_whole(image: &OutputImage, blobs: &[MemoryBlob]) -> Result<()> {
     }
     for (wanted, _) in referenced(&image.manifest)? {
         if !blobs.iter().any(|blob| blob.descriptor().digest == wanted) {
-            return Err(Error::Invalid(format!(
-                "{wanted}, which {} refers to, is missing",
-                digest(&image.manifest)
-            )));
+            return Err(Error::Invalid(format!("{wanted}, which {} refers to, is missing", digest(&image.manifest))));
         }
     }
     Ok(())

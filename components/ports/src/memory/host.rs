@@ -5,16 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::arguments::Arguments;
-use super::files::{
-    MemoryDirectory, MemoryInputFile, MemoryOutputDirectory, MemoryOutputFile, Written,
-};
+use super::files::{MemoryDirectory, MemoryInputFile, MemoryOutputDirectory, MemoryOutputFile, Written};
 use super::reference::Reference;
 use super::registry::{MemoryBlob, MemoryRepository, Registries, RegistryEvent};
 use super::snapshot::{self, MemorySnapshot};
 use super::tree::FileTree;
 use crate::{
-    Denial, Descriptor, Digest, Error, Host, ImageArgument, InputFile, Layer, Level, Position,
-    RegistryAccess, ResolvedImage, Result, Source, Task, Tree,
+    Denial, Descriptor, Digest, Error, Host, ImageArgument, InputFile, Layer, Level, Position, RegistryAccess,
+    ResolvedImage, Result, Source, Task, Tree,
 };
 
 /// Something that was said.
@@ -77,9 +75,7 @@ impl MemoryHost {
     /// With a file of the caller, to be named by an argument for reading; `-` is standard input.
     #[must_use]
     pub fn with_file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
-        self.state_mut()
-            .files
-            .insert(path.into(), content.as_ref().to_vec());
+        self.state_mut().files.insert(path.into(), content.as_ref().to_vec());
         self
     }
 
@@ -93,18 +89,13 @@ impl MemoryHost {
     /// Limits `resolve` to these registries; without it every one is allowed.
     #[must_use]
     pub fn with_allowed_pulls(self, registries: &[&str]) -> Self {
-        self.state_mut().resolvable =
-            Some(registries.iter().map(|name| (*name).to_owned()).collect());
+        self.state_mut().resolvable = Some(registries.iter().map(|name| (*name).to_owned()).collect());
         self
     }
 
     /// A repository with every right, to fill it or to look at it: `registry.test/app`.
     pub fn repository(&self, name: &str) -> MemoryRepository {
-        MemoryRepository::new(
-            self.clone(),
-            super::reference::full_name(name),
-            RegistryAccess::Delete,
-        )
+        MemoryRepository::new(self.clone(), super::reference::full_name(name), RegistryAccess::Delete)
     }
 
     /// A directory handle, as an argument would grant it.
@@ -154,10 +145,7 @@ impl MemoryHost {
 
     /// From now on every registry call about this tag or digest fails with this error.
     pub fn fail_on(&self, reference: &str, error: Error) {
-        self.state_mut()
-            .registries
-            .failures
-            .insert(reference.into(), error);
+        self.state_mut().registries.failures.insert(reference.into(), error);
     }
 
     pub(super) fn state(&self) -> Ref<'_, State> {
@@ -171,11 +159,8 @@ impl MemoryHost {
     /// Puts bytes into the store.
     pub fn store_blob(&self, media_type: &str, content: &[u8]) -> MemoryBlob {
         let digest = super::digest(content);
-        let descriptor = Descriptor {
-            media_type: media_type.into(),
-            digest: digest.clone(),
-            size: content.len() as u64,
-        };
+        let descriptor =
+            Descriptor { media_type: media_type.into(), digest: digest.clone(), size: content.len() as u64 };
         self.state_mut().store.insert(digest, content.to_vec());
         MemoryBlob::new(self.clone(), descriptor, None)
     }
@@ -221,9 +206,7 @@ impl Host for MemoryHost {
         let paths = state.arguments.context_directories(name);
         paths
             .iter()
-            .map(|path| {
-                MemoryDirectory::new(path, state.contexts.get(path).cloned().unwrap_or_default())
-            })
+            .map(|path| MemoryDirectory::new(path, state.contexts.get(path).cloned().unwrap_or_default()))
             .collect()
     }
 
@@ -232,11 +215,7 @@ impl Host for MemoryHost {
         images
             .into_iter()
             .map(|typed| {
-                let Reference {
-                    repository,
-                    tag,
-                    digest,
-                } = Reference::parse(&typed);
+                let Reference { repository, tag, digest } = Reference::parse(&typed);
                 ImageArgument {
                     repository: MemoryRepository::new(self.clone(), repository, access),
                     typed,
@@ -251,60 +230,37 @@ impl Host for MemoryHost {
         let (access, names) = self.state().arguments.repositories(name);
         names
             .iter()
-            .map(|name| {
-                MemoryRepository::new(self.clone(), super::reference::full_name(name), access)
-            })
+            .map(|name| MemoryRepository::new(self.clone(), super::reference::full_name(name), access))
             .collect()
     }
 
     fn input_files(&self, name: &str) -> Vec<MemoryInputFile> {
         let paths = self.state().arguments.input_files(name);
-        paths
-            .into_iter()
-            .map(|path| MemoryInputFile::new(self.clone(), path))
-            .collect()
+        paths.into_iter().map(|path| MemoryInputFile::new(self.clone(), path)).collect()
     }
 
     fn output_files(&self, name: &str) -> Vec<MemoryOutputFile> {
         let paths = self.state().arguments.output_files(name);
-        paths
-            .into_iter()
-            .map(|path| MemoryOutputFile::new(self.clone(), path))
-            .collect()
+        paths.into_iter().map(|path| MemoryOutputFile::new(self.clone(), path)).collect()
     }
 
     fn output_directories(&self, name: &str) -> Vec<MemoryOutputDirectory> {
         let paths = self.state().arguments.output_directories(name);
-        paths
-            .into_iter()
-            .map(|path| MemoryOutputDirectory::new(self.clone(), path))
-            .collect()
+        paths.into_iter().map(|path| MemoryOutputDirectory::new(self.clone(), path)).collect()
     }
 
     fn host_platform(&self) -> String {
-        self.state()
-            .platform
-            .clone()
-            .unwrap_or_else(|| "linux/amd64".into())
+        self.state().platform.clone().unwrap_or_else(|| "linux/amd64".into())
     }
 
     async fn resolve(&self, name: &str) -> Result<ResolvedImage<MemoryRepository>> {
         if name.is_empty() || name.contains(char::is_whitespace) {
             return Err(Error::Invalid(format!("`{name}` is no image name")));
         }
-        let Reference {
-            repository,
-            tag,
-            digest,
-        } = Reference::parse(name);
+        let Reference { repository, tag, digest } = Reference::parse(name);
         let repository = MemoryRepository::new(self.clone(), repository, RegistryAccess::Pull);
         let registry = crate::Repository::registry(&repository);
-        if self
-            .state()
-            .resolvable
-            .as_ref()
-            .is_some_and(|allowed| !allowed.contains(&registry))
-        {
+        if self.state().resolvable.as_ref().is_some_and(|allowed| !allowed.contains(&registry)) {
             return Err(Error::Denied(Denial {
                 capability: "registry.resolve".into(),
                 subject: name.into(),
@@ -312,11 +268,7 @@ impl Host for MemoryHost {
                 remedy: Some(format!("--allow-pull {registry}")),
             }));
         }
-        Ok(ResolvedImage {
-            repository,
-            tag,
-            digest,
-        })
+        Ok(ResolvedImage { repository, tag, digest })
     }
 
     async fn put(&self, media_type: &str, content: &[u8]) -> Result<MemoryBlob> {
@@ -360,26 +312,15 @@ impl Host for MemoryHost {
     fn task(&self, label: &str) -> MemoryTask {
         let mut state = self.state_mut();
         state.tasks.push((label.into(), TaskEnd::Running));
-        MemoryTask {
-            host: self.clone(),
-            number: state.tasks.len() - 1,
-        }
+        MemoryTask { host: self.clone(), number: state.tasks.len() - 1 }
     }
 
     fn log(&self, level: Level, message: &str) {
-        self.state_mut().log.push(LogLine {
-            level,
-            position: None,
-            message: message.into(),
-        });
+        self.state_mut().log.push(LogLine { level, position: None, message: message.into() });
     }
 
     fn log_at(&self, level: Level, position: &Position, message: &str) {
-        self.state_mut().log.push(LogLine {
-            level,
-            position: Some(position.clone()),
-            message: message.into(),
-        });
+        self.state_mut().log.push(LogLine { level, position: Some(position.clone()), message: message.into() });
     }
 }
 

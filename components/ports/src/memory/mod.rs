@@ -15,9 +15,7 @@ mod snapshot;
 mod tests;
 mod tree;
 
-pub use files::{
-    MemoryDirectory, MemoryInputFile, MemoryOutputDirectory, MemoryOutputFile, Written,
-};
+pub use files::{MemoryDirectory, MemoryInputFile, MemoryOutputDirectory, MemoryOutputFile, Written};
 pub use host::{LogLine, MemoryHost, MemoryTask, TaskEnd};
 pub use registry::{MemoryBlob, MemoryRepository, RegistryEvent};
 pub use run::block_on;
@@ -29,7 +27,5 @@ use sha2::{Digest as _, Sha256};
 /// The digest of bytes: `sha256:hex`.
 pub fn digest(content: &[u8]) -> crate::Digest {
     let hash = Sha256::digest(content);
-    hash.iter().fold("sha256:".to_owned(), |text, byte| {
-        text + &format!("{byte:02x}")
-    })
+    hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }

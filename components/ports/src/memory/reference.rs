@@ -22,11 +22,7 @@ impl Reference {
             _ => (rest, None),
         };
         let tag = tag.or_else(|| digest.is_none().then(|| "latest".to_owned()));
-        Self {
-            repository: full_name(name),
-            tag,
-            digest,
-        }
+        Self { repository: full_name(name), tag, digest }
     }
 }
 

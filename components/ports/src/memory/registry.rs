@@ -8,10 +8,7 @@ use super::reference::is_digest;
 use super::run::yield_now;
 use super::tree::within;
 use super::{MemoryHost, digest};
-use crate::{
-    Blob, Denial, Descriptor, Digest, Error, Manifest, PushOutcome, RegistryAccess, Repository,
-    Result,
-};
+use crate::{Blob, Denial, Descriptor, Digest, Error, Manifest, PushOutcome, RegistryAccess, Repository, Result};
 
 /// A write to a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,21 +61,11 @@ struct Content {
 
 impl Content {
     fn find(&self, reference: &str) -> Option<Manifest> {
-        let digest = if is_digest(reference) {
-            reference
-        } else {
-            self.tags.get(reference)?
-        };
+        let digest = if is_digest(reference) { reference } else { self.tags.get(reference)? };
         let (media_type, content) = self.manifests.get(digest)?;
-        let descriptor = Descriptor {
-            media_type: media_type.clone(),
-            digest: digest.into(),
-            size: content.len() as u64,
-        };
-        Some(Manifest {
-            descriptor,
-            content: content.clone(),
-        })
+        let descriptor =
+            Descriptor { media_type: media_type.clone(), digest: digest.into(), size: content.len() as u64 };
+        Some(Manifest { descriptor, content: content.clone() })
     }
 }
 
@@ -101,35 +88,20 @@ impl MemoryRepository {
         let content = content.as_ref();
         let digest = digest(content);
         self.edit(|repository| repository.blobs.insert(digest.clone(), content.to_vec()));
-        Descriptor {
-            media_type: media_type.into(),
-            digest,
-            size: content.len() as u64,
-        }
+        Descriptor { media_type: media_type.into(), digest, size: content.len() as u64 }
     }
 
     /// Adds a manifest or index, under a tag if there is one.
-    pub fn add_manifest(
-        &self,
-        tag: Option<&str>,
-        media_type: &str,
-        content: impl AsRef<[u8]>,
-    ) -> Descriptor {
+    pub fn add_manifest(&self, tag: Option<&str>, media_type: &str, content: impl AsRef<[u8]>) -> Descriptor {
         let content = content.as_ref();
         let digest = digest(content);
         self.edit(|repository| {
-            repository
-                .manifests
-                .insert(digest.clone(), (media_type.into(), content.to_vec()));
+            repository.manifests.insert(digest.clone(), (media_type.into(), content.to_vec()));
             if let Some(tag) = tag {
                 repository.tags.insert(tag.into(), digest.clone());
             }
         });
-        Descriptor {
-            media_type: media_type.into(),
-            digest,
-            size: content.len() as u64,
-        }
+        Descriptor { media_type: media_type.into(), digest, size: content.len() as u64 }
     }
 
     /// Takes a blob away.
@@ -161,28 +133,15 @@ impl MemoryRepository {
 
     /// The digests that tags stand for.
     pub fn tagged(&self) -> BTreeMap<String, Digest> {
-        self.look(|repository| Some(repository.tags.clone()))
-            .unwrap_or_default()
+        self.look(|repository| Some(repository.tags.clone())).unwrap_or_default()
     }
 
     fn edit<T>(&self, change: impl FnOnce(&mut Content) -> T) -> T {
-        change(
-            self.host
-                .state_mut()
-                .registries
-                .repositories
-                .entry(self.name.clone())
-                .or_default(),
-        )
+        change(self.host.state_mut().registries.repositories.entry(self.name.clone()).or_default())
     }
 
     fn look<T>(&self, look: impl FnOnce(&Content) -> Option<T>) -> Option<T> {
-        self.host
-            .state()
-            .registries
-            .repositories
-            .get(&self.name)
-            .and_then(look)
+        self.host.state().registries.repositories.get(&self.name).and_then(look)
     }
 
     /// Fails as a call about `reference` would before it has any effect.
@@ -196,20 +155,12 @@ impl MemoryRepository {
                 remedy: None,
             }));
         }
-        self.host
-            .state()
-            .registries
-            .failures
-            .get(reference)
-            .map_or(Ok(()), |error| Err(error.clone()))
+        self.host.state().registries.failures.get(reference).map_or(Ok(()), |error| Err(error.clone()))
     }
 
     fn not_found(&self, reference: &str) -> Error {
         let separator = if is_digest(reference) { '@' } else { ':' };
-        Error::NotFound(format!(
-            "{}{separator}{reference} does not exist",
-            self.name
-        ))
+        Error::NotFound(format!("{}{separator}{reference} does not exist", self.name))
     }
 
     fn record(&self, event: RegistryEvent) {
@@ -221,8 +172,7 @@ impl MemoryRepository {
         for (digest, media_type) in referenced(manifest)? {
             let foreign = media_type.contains("nondistributable") || media_type.contains("foreign");
             let here = |content: &Content| {
-                (content.blobs.contains_key(&digest) || content.manifests.contains_key(&digest))
-                    .then_some(())
+                (content.blobs.contains_key(&digest) || content.manifests.contains_key(&digest)).then_some(())
             };
             if !foreign && self.look(here).is_none() {
                 return Err(Error::NotFound(format!(
@@ -241,15 +191,8 @@ impl MemoryRepository {
         }
         let content = blob.content()?;
         self.edit(|repository| repository.blobs.insert(digest.clone(), content));
-        let near = blob
-            .origin
-            .as_ref()
-            .is_some_and(|origin| registry(origin) == registry(&self.name));
-        Ok(if near {
-            PushOutcome::Mounted
-        } else {
-            PushOutcome::Uploaded
-        })
+        let near = blob.origin.as_ref().is_some_and(|origin| registry(origin) == registry(&self.name));
+        Ok(if near { PushOutcome::Mounted } else { PushOutcome::Uploaded })
     }
 }
 
@@ -263,14 +206,9 @@ pub(super) fn referenced(manifest: &[u8]) -> Result<Vec<(Digest, String)>> {
         .map_err(|error| Error::Invalid(format!("the manifest is no JSON: {error}")))?;
     let list = |key: &str| value[key].as_array().cloned().unwrap_or_default();
     let config = value.get("config").cloned();
-    let descriptors = config
-        .into_iter()
-        .chain(list("layers"))
-        .chain(list("manifests"));
+    let descriptors = config.into_iter().chain(list("layers")).chain(list("manifests"));
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-    Ok(descriptors
-        .map(|descriptor| (text(&descriptor, "digest"), text(&descriptor, "mediaType")))
-        .collect())
+    Ok(descriptors.map(|descriptor| (text(&descriptor, "digest"), text(&descriptor, "mediaType"))).collect())
 }
 
 impl Repository for MemoryRepository {
@@ -291,71 +229,44 @@ impl Repository for MemoryRepository {
 
     async fn manifest(&self, reference: &str) -> Result<Manifest> {
         self.check("registry.pull", RegistryAccess::Pull, reference)?;
-        let manifest = self
-            .find(reference)
-            .ok_or_else(|| self.not_found(reference))?;
+        let manifest = self.find(reference).ok_or_else(|| self.not_found(reference))?;
         if digest(&manifest.content) != manifest.descriptor.digest {
-            return Err(Error::Corrupt(format!(
-                "{}@{} has other bytes",
-                self.name, manifest.descriptor.digest
-            )));
+            return Err(Error::Corrupt(format!("{}@{} has other bytes", self.name, manifest.descriptor.digest)));
         }
         Ok(manifest)
     }
 
-    async fn put_manifest(
-        &self,
-        reference: &str,
-        media_type: &str,
-        content: &[u8],
-    ) -> Result<Digest> {
+    async fn put_manifest(&self, reference: &str, media_type: &str, content: &[u8]) -> Result<Digest> {
         self.check("registry.push", RegistryAccess::Push, reference)?;
         self.check_references(content)?;
         let digest = digest(content);
         if is_digest(reference) && reference != digest {
-            return Err(Error::Corrupt(format!(
-                "the manifest has the digest {digest}, not {reference}"
-            )));
+            return Err(Error::Corrupt(format!("the manifest has the digest {digest}, not {reference}")));
         }
         let tag = (!is_digest(reference)).then_some(reference);
         self.add_manifest(tag, media_type, content);
         let (repository, reference) = (self.name.clone(), reference.to_owned());
-        self.record(RegistryEvent::Manifest {
-            repository,
-            reference,
-            digest: digest.clone(),
-        });
+        self.record(RegistryEvent::Manifest { repository, reference, digest: digest.clone() });
         Ok(digest)
     }
 
     async fn delete_manifest(&self, reference: &str) -> Result<()> {
         self.check("registry.delete", RegistryAccess::Delete, reference)?;
-        let found = self
-            .find(reference)
-            .ok_or_else(|| self.not_found(reference))?;
+        let found = self.find(reference).ok_or_else(|| self.not_found(reference))?;
         self.edit(|repository| {
             if is_digest(reference) {
                 repository.manifests.remove(reference);
-                repository
-                    .tags
-                    .retain(|_, digest| *digest != found.descriptor.digest);
+                repository.tags.retain(|_, digest| *digest != found.descriptor.digest);
             } else {
                 repository.tags.remove(reference);
             }
         });
-        self.record(RegistryEvent::Deleted {
-            repository: self.name.clone(),
-            reference: reference.to_owned(),
-        });
+        self.record(RegistryEvent::Deleted { repository: self.name.clone(), reference: reference.to_owned() });
         Ok(())
     }
 
     fn blob(&self, descriptor: &Descriptor) -> MemoryBlob {
-        MemoryBlob::new(
-            self.host.clone(),
-            descriptor.clone(),
-            Some(self.name.clone()),
-        )
+        MemoryBlob::new(self.host.clone(), descriptor.clone(), Some(self.name.clone()))
     }
 
     async fn push(&self, blob: &MemoryBlob) -> Result<PushOutcome> {
@@ -365,11 +276,7 @@ impl Repository for MemoryRepository {
         yield_now().await;
         let outcome = self.push_now(blob)?;
         drop(guard);
-        self.record(RegistryEvent::Blob {
-            repository: self.name.clone(),
-            digest: digest.clone(),
-            outcome,
-        });
+        self.record(RegistryEvent::Blob { repository: self.name.clone(), digest: digest.clone(), outcome });
         Ok(outcome)
     }
 
@@ -413,27 +320,15 @@ pub struct MemoryBlob {
 
 impl MemoryBlob {
     pub(super) fn new(host: MemoryHost, descriptor: Descriptor, origin: Option<String>) -> Self {
-        Self {
-            host,
-            descriptor,
-            origin,
-        }
+        Self { host, descriptor, origin }
     }
 
     /// The content, verified.
     fn content(&self) -> Result<Vec<u8>> {
-        let Descriptor {
-            digest: wanted,
-            size,
-            ..
-        } = &self.descriptor;
+        let Descriptor { digest: wanted, size, .. } = &self.descriptor;
         let state = self.host.state();
         let blobs = match &self.origin {
-            Some(repository) => state
-                .registries
-                .repositories
-                .get(repository)
-                .map(|content| &content.blobs),
+            Some(repository) => state.registries.repositories.get(repository).map(|content| &content.blobs),
             None => Some(&state.store),
         };
         let place = self.origin.as_deref().unwrap_or("the store");
@@ -441,9 +336,7 @@ impl MemoryBlob {
             .and_then(|blobs| blobs.get(wanted))
             .ok_or_else(|| Error::NotFound(format!("{wanted} does not exist in {place}")))?;
         if digest(content) != *wanted || content.len() as u64 != *size {
-            return Err(Error::Corrupt(format!(
-                "{wanted} in {place} has other bytes"
-            )));
+            return Err(Error::Corrupt(format!("{wanted} in {place} has other bytes")));
         }
         Ok(content.clone())
     }

@@ -27,10 +27,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
-        assert!(
-            flag.0.swap(false, Ordering::SeqCst),
-            "the future waits for nothing"
-        );
+        assert!(flag.0.swap(false, Ordering::SeqCst), "the future waits for nothing");
     }
 }
 

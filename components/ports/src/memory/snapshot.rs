@@ -12,8 +12,7 @@ use super::files::{MemoryDirectory, MemoryOutputFile, Written};
 use super::tree::{FileTree, Missing, Node, NodeKind, literal};
 use super::{MemoryBlob, MemoryHost, digest};
 use crate::{
-    Blob, Change, ChangeEntry, Entry, Error, Layer, Result, Snapshot, Source, SourceFile, Stat,
-    Timestamp, Tree,
+    Blob, Change, ChangeEntry, Entry, Error, Layer, Result, Snapshot, Source, SourceFile, Stat, Timestamp, Tree,
 };
 
 const PLAIN: &[u8] = b"steprun-memory-layer\n";
@@ -35,11 +34,7 @@ pub struct MemorySnapshot {
 impl MemorySnapshot {
     pub(super) fn new(host: MemoryHost, tree: FileTree) -> Self {
         let tree = Rc::new(tree);
-        Self {
-            host,
-            before: tree.clone(),
-            tree,
-        }
+        Self { host, before: tree.clone(), tree }
     }
 
     /// All of it.
@@ -71,11 +66,7 @@ impl Snapshot for MemorySnapshot {
     type Blob = MemoryBlob;
     type OutputFile = MemoryOutputFile;
 
-    async fn extend(
-        &self,
-        sources: &[Source<MemoryDirectory, Self>],
-        entries: Vec<ChangeEntry>,
-    ) -> Result<Self> {
+    async fn extend(&self, sources: &[Source<MemoryDirectory, Self>], entries: Vec<ChangeEntry>) -> Result<Self> {
         let trees: Vec<&FileTree> = sources
             .iter()
             .map(|source| match source {
@@ -84,14 +75,8 @@ impl Snapshot for MemorySnapshot {
             })
             .collect();
         let mut tree = FileTree::clone(&self.tree);
-        entries
-            .into_iter()
-            .try_for_each(|entry| apply(&mut tree, &trees, entry))?;
-        Ok(Self {
-            host: self.host.clone(),
-            tree: Rc::new(tree),
-            before: self.tree.clone(),
-        })
+        entries.into_iter().try_for_each(|entry| apply(&mut tree, &trees, entry))?;
+        Ok(Self { host: self.host.clone(), tree: Rc::new(tree), before: self.tree.clone() })
     }
 
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<MemoryBlob>>> {
@@ -135,9 +120,7 @@ fn apply(tree: &mut FileTree, sources: &[&FileTree], entry: ChangeEntry) -> Resu
             };
         }
         Change::File(SourceFile { source, path: from }) => {
-            let found = sources
-                .get(source as usize)
-                .and_then(|tree| tree.get(&from));
+            let found = sources.get(source as usize).and_then(|tree| tree.get(&from));
             match found.map(|node| &node.kind) {
                 Some(NodeKind::File(content)) => NodeKind::File(content.clone()),
                 _ => return invalid(format!("source {source} has no regular file `{from}`")),
@@ -147,58 +130,24 @@ fn apply(tree: &mut FileTree, sources: &[&FileTree], entry: ChangeEntry) -> Resu
         Change::Directory => NodeKind::Directory,
         Change::Symlink(target) => NodeKind::Symlink(target),
         Change::Fifo => NodeKind::Fifo,
-        Change::Device {
-            block,
-            major,
-            minor,
-        } => NodeKind::Device {
-            block,
-            major,
-            minor,
-        },
+        Change::Device { block, major, minor } => NodeKind::Device { block, major, minor },
     };
     if kind != NodeKind::Directory || !tree.is_directory(&path) {
         tree.remove(&path);
     }
-    let mode = if matches!(kind, NodeKind::Symlink(_)) {
-        0o777
-    } else {
-        entry.mode
-    };
-    let ChangeEntry {
-        uid, gid, modified, ..
-    } = entry;
-    tree.insert(
-        path,
-        Node {
-            kind,
-            mode,
-            uid,
-            gid,
-            modified,
-            link_group: None,
-        },
-    );
+    let mode = if matches!(kind, NodeKind::Symlink(_)) { 0o777 } else { entry.mode };
+    let ChangeEntry { uid, gid, modified, .. } = entry;
+    tree.insert(path, Node { kind, mode, uid, gid, modified, link_group: None });
     Ok(())
 }
 
 /// What leads from one tree to another.
 pub(super) fn changes(before: &FileTree, after: &FileTree) -> Changes {
-    let gone = before
-        .iter()
-        .filter(|(path, _)| after.get(path).is_none())
-        .map(|(path, _)| (path.to_owned(), None));
-    let new = after
-        .iter()
-        .filter(|(path, node)| before.get(path) != Some(node));
-    let mut changes: Changes = gone
-        .chain(new.map(|(path, node)| (path.to_owned(), Some(node.clone()))))
-        .collect();
-    let removed: Vec<String> = changes
-        .iter()
-        .filter(|(_, node)| node.is_none())
-        .map(|(path, _)| format!("{path}/"))
-        .collect();
+    let gone = before.iter().filter(|(path, _)| after.get(path).is_none()).map(|(path, _)| (path.to_owned(), None));
+    let new = after.iter().filter(|(path, node)| before.get(path) != Some(node));
+    let mut changes: Changes = gone.chain(new.map(|(path, node)| (path.to_owned(), Some(node.clone())))).collect();
+    let removed: Vec<String> =
+        changes.iter().filter(|(_, node)| node.is_none()).map(|(path, _)| format!("{path}/")).collect();
     changes.retain(|path, _| !removed.iter().any(|above| path.starts_with(above)));
     changes
 }
@@ -228,27 +177,10 @@ fn encode(path: &str, node: Option<&Node>) -> Value {
         NodeKind::Directory => ("directory", Value::Null),
         NodeKind::Symlink(target) => ("symlink", json!(target)),
         NodeKind::Fifo => ("fifo", Value::Null),
-        NodeKind::Device {
-            block,
-            major,
-            minor,
-        } => ("device", json!([block, major, minor])),
+        NodeKind::Device { block, major, minor } => ("device", json!([block, major, minor])),
     };
-    let Timestamp {
-        seconds,
-        nanoseconds,
-    } = node.modified;
-    json!([
-        path,
-        kind,
-        node.mode,
-        node.uid,
-        node.gid,
-        seconds,
-        nanoseconds,
-        node.link_group,
-        payload
-    ])
+    let Timestamp { seconds, nanoseconds } = node.modified;
+    json!([path, kind, node.mode, node.uid, node.gid, seconds, nanoseconds, node.link_group, payload])
 }
 
 fn decode(line: &[u8]) -> Option<(String, Option<Node>)> {
@@ -259,59 +191,32 @@ fn decode(line: &[u8]) -> Option<(String, Option<Node>)> {
     let kind = match value[1].as_str()? {
         "removed" => return Some((path, None)),
         "file" => {
-            let bytes = payload
-                .as_array()?
-                .iter()
-                .map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok()));
+            let bytes = payload.as_array()?.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok()));
             NodeKind::File(bytes.collect::<Option<Vec<u8>>>()?.into())
         }
         "directory" => NodeKind::Directory,
         "symlink" => NodeKind::Symlink(payload.as_str()?.to_owned()),
         "fifo" => NodeKind::Fifo,
-        "device" => NodeKind::Device {
-            block: payload[0].as_bool()?,
-            major: number(&payload[1])?,
-            minor: number(&payload[2])?,
-        },
+        "device" => {
+            NodeKind::Device { block: payload[0].as_bool()?, major: number(&payload[1])?, minor: number(&payload[2])? }
+        }
         _ => return None,
     };
-    let modified = Timestamp {
-        seconds: value[5].as_i64()?,
-        nanoseconds: number(&value[6])?,
-    };
+    let modified = Timestamp { seconds: value[5].as_i64()?, nanoseconds: number(&value[6])? };
     let (mode, uid, gid) = (number(&value[2])?, number(&value[3])?, number(&value[4])?);
-    Some((
-        path,
-        Some(Node {
-            kind,
-            mode,
-            uid,
-            gid,
-            modified,
-            link_group: value[7].as_u64(),
-        }),
-    ))
+    Some((path, Some(Node { kind, mode, uid, gid, modified, link_group: value[7].as_u64() })))
 }
 
 /// The plain form of a layer's bytes and whether they were "compressed"; none if they are no layer.
 fn plain(content: &[u8]) -> Option<(&[u8], bool)> {
-    let (plain, gzip) = content
-        .strip_prefix(GZIP)
-        .map_or((content, false), |plain| (plain, true));
+    let (plain, gzip) = content.strip_prefix(GZIP).map_or((content, false), |plain| (plain, true));
     plain.starts_with(PLAIN).then_some((plain, gzip))
 }
 
 fn apply_layer(tree: &mut FileTree, plain: &[u8]) -> Result<()> {
-    for line in plain[PLAIN.len()..]
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-    {
-        let (path, node) =
-            decode(line).ok_or_else(|| Error::Corrupt("a layer has a malformed line".into()))?;
-        let keeps = node
-            .as_ref()
-            .is_some_and(|node| node.kind == NodeKind::Directory)
-            && tree.is_directory(&path);
+    for line in plain[PLAIN.len()..].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let (path, node) = decode(line).ok_or_else(|| Error::Corrupt("a layer has a malformed line".into()))?;
+        let keeps = node.as_ref().is_some_and(|node| node.kind == NodeKind::Directory) && tree.is_directory(&path);
         if !keeps {
             tree.remove(&path);
         }
@@ -322,20 +227,14 @@ fn apply_layer(tree: &mut FileTree, plain: &[u8]) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn from_layers(
-    host: &MemoryHost,
-    layers: &[Layer<MemoryBlob>],
-) -> Result<MemorySnapshot> {
+pub(super) async fn from_layers(host: &MemoryHost, layers: &[Layer<MemoryBlob>]) -> Result<MemorySnapshot> {
     let mut tree = FileTree::new();
     for Layer { blob, diff_id } in layers {
         let content = blob.read(u64::MAX).await?;
         let name = blob.descriptor().digest;
-        let (plain, _) =
-            plain(&content).ok_or_else(|| Error::Invalid(format!("{name} is no layer")))?;
+        let (plain, _) = plain(&content).ok_or_else(|| Error::Invalid(format!("{name} is no layer")))?;
         if digest(plain) != *diff_id {
-            return Err(Error::Corrupt(format!(
-                "{name} has not the diff ID {diff_id}"
-            )));
+            return Err(Error::Corrupt(format!("{name} has not the diff ID {diff_id}")));
         }
         apply_layer(&mut tree, plain)?;
     }
@@ -352,15 +251,7 @@ pub(super) fn from_archive(host: &MemoryHost, content: &[u8]) -> Result<Option<M
 }
 
 pub(super) fn import_layer(host: &MemoryHost, content: &[u8]) -> Result<Layer<MemoryBlob>> {
-    let (plain, gzip) =
-        plain(content).ok_or_else(|| Error::Invalid("the file is no tar archive".into()))?;
-    let media_type = if gzip {
-        format!("{MEDIA_TYPE}+gzip")
-    } else {
-        MEDIA_TYPE.into()
-    };
-    Ok(Layer {
-        diff_id: digest(plain),
-        blob: host.store_blob(&media_type, content),
-    })
+    let (plain, gzip) = plain(content).ok_or_else(|| Error::Invalid("the file is no tar archive".into()))?;
+    let media_type = if gzip { format!("{MEDIA_TYPE}+gzip") } else { MEDIA_TYPE.into() };
+    Ok(Layer { diff_id: digest(plain), blob: host.store_blob(&media_type, content) })
 }

@@ -2,14 +2,7 @@ use super::*;
 use crate::*;
 
 fn entry(path: &str, change: Change) -> ChangeEntry {
-    ChangeEntry {
-        path: path.into(),
-        change,
-        mode: 0o640,
-        uid: 1,
-        gid: 2,
-        modified: Timestamp::default(),
-    }
+    ChangeEntry { path: path.into(), change, mode: 0o640, uid: 1, gid: 2, modified: Timestamp::default() }
 }
 
 fn base() -> FileTree {
@@ -37,53 +30,25 @@ fn paths_are_resolved_inside_the_root() {
         ("bin/none", Err("`bin/none` does not exist")),
         ("etc/passwd/x", Err("`etc/passwd/x` does not exist")),
         ("loop", Err("`loop` leads through too many symlinks")),
-        (
-            "up/none",
-            Err("context.read of `up/none` is denied: a symlink leads out of the directory"),
-        ),
+        ("up/none", Err("context.read of `up/none` is denied: a symlink leads out of the directory")),
     ] {
         let found = block_on(directory.real_path(path)).map_err(|error| error.to_string());
-        assert_eq!(
-            found,
-            resolved.map(str::to_owned).map_err(str::to_owned),
-            "{path}"
-        );
+        assert_eq!(found, resolved.map(str::to_owned).map_err(str::to_owned), "{path}");
     }
-    assert_eq!(
-        block_on(directory.stat("bin", false)).unwrap().kind,
-        FileKind::Symlink
-    );
-    assert_eq!(
-        block_on(directory.stat("bin", true)).unwrap().kind,
-        FileKind::Directory
-    );
-    let names = |path| {
-        block_on(directory.list(path))
-            .unwrap()
-            .into_iter()
-            .map(|entry| entry.name)
-            .collect::<Vec<_>>()
-    };
+    assert_eq!(block_on(directory.stat("bin", false)).unwrap().kind, FileKind::Symlink);
+    assert_eq!(block_on(directory.stat("bin", true)).unwrap().kind, FileKind::Directory);
+    let names = |path| block_on(directory.list(path)).unwrap().into_iter().map(|entry| entry.name).collect::<Vec<_>>();
     assert_eq!(names("usr"), ["bin", "bin-x"]);
     assert_eq!(names("bin"), ["sh"]);
-    assert!(matches!(
-        block_on(directory.list("etc/passwd")),
-        Err(Error::Invalid(_))
-    ));
-    assert!(matches!(
-        block_on(directory.read("etc/passwd", 3)),
-        Err(Error::Invalid(_))
-    ));
+    assert!(matches!(block_on(directory.list("etc/passwd")), Err(Error::Invalid(_))));
+    assert!(matches!(block_on(directory.read("etc/passwd", 3)), Err(Error::Invalid(_))));
 }
 
 #[test]
 fn a_snapshot_keeps_what_does_not_exist() {
     let host = MemoryHost::new();
     let snapshot = block_on(host.from_layers(&[host.store_layer(&base(), true)])).unwrap();
-    assert_eq!(
-        block_on(snapshot.real_path("bin/new/../x")).unwrap(),
-        "usr/bin/new/../x"
-    );
+    assert_eq!(block_on(snapshot.real_path("bin/new/../x")).unwrap(), "usr/bin/new/../x");
     assert_eq!(snapshot.tree(), &base());
 }
 
@@ -95,13 +60,7 @@ fn a_packed_layer_holds_what_extend_changed() {
     let context = host.directory(".", FileTree::new().file("a", "one"));
     let entries = vec![
         entry("app", Change::Directory),
-        entry(
-            "app/a",
-            Change::File(SourceFile {
-                source: 0,
-                path: "a".into(),
-            }),
-        ),
+        entry("app/a", Change::File(SourceFile { source: 0, path: "a".into() })),
         entry("app/b", Change::HardLink("app/a".into())),
         entry("usr/bin", Change::Removed),
         entry("/etc/passwd", Change::Inline(b"new".to_vec())),
@@ -130,13 +89,7 @@ fn extend_refuses_what_cannot_be() {
         ("", Change::Fifo),
         ("../a", Change::Fifo),
         ("a", Change::HardLink("none".into())),
-        (
-            "a",
-            Change::File(SourceFile {
-                source: 0,
-                path: "a".into(),
-            }),
-        ),
+        ("a", Change::File(SourceFile { source: 0, path: "a".into() })),
     ] {
         let extended = block_on(snapshot.extend(&[], vec![entry(path, change)]));
         assert!(matches!(extended, Err(Error::Invalid(_))), "{path}");
@@ -150,34 +103,20 @@ fn a_registry_holds_a_step_to_the_rules() {
     let blob = host.store_blob("application/octet-stream", b"data");
     let descriptor = blob.descriptor();
     let manifest = format!(r#"{{"layers":[{{"digest":"{}"}}]}}"#, descriptor.digest);
-    let put =
-        |reference: &str| block_on(repository.put_manifest(reference, "m", manifest.as_bytes()));
+    let put = |reference: &str| block_on(repository.put_manifest(reference, "m", manifest.as_bytes()));
     assert!(matches!(put("v1"), Err(Error::NotFound(_))));
     assert_eq!(block_on(repository.push(&blob)), Ok(PushOutcome::Uploaded));
     assert_eq!(block_on(repository.push(&blob)), Ok(PushOutcome::Existing));
     let near = host.repository("registry.test/other");
-    assert_eq!(
-        block_on(near.push(&repository.blob(&descriptor))),
-        Ok(PushOutcome::Mounted)
-    );
+    assert_eq!(block_on(near.push(&repository.blob(&descriptor))), Ok(PushOutcome::Mounted));
     let digest = put("v1").unwrap();
     assert!(matches!(put(&descriptor.digest), Err(Error::Corrupt(_))));
-    assert_eq!(
-        block_on(repository.head("v1")).unwrap().unwrap().digest,
-        digest
-    );
+    assert_eq!(block_on(repository.head("v1")).unwrap().unwrap().digest, digest);
     let pull_only = block_on(host.resolve("registry.test/app:v1")).unwrap();
-    let refused = block_on(
-        pull_only
-            .repository
-            .put_manifest("v2", "m", manifest.as_bytes()),
-    );
+    let refused = block_on(pull_only.repository.put_manifest("v2", "m", manifest.as_bytes()));
     assert!(matches!(refused, Err(Error::Denied(_))));
     repository.corrupt(&digest, b"{}");
-    assert!(matches!(
-        block_on(repository.manifest("v1")),
-        Err(Error::Corrupt(_))
-    ));
+    assert!(matches!(block_on(repository.manifest("v1")), Err(Error::Corrupt(_))));
 }
 
 #[test]
@@ -206,48 +145,23 @@ fn arguments_follow_the_description() {
             Parameter::operand("source", ValueKind::Image(RegistryAccess::Pull), "SRC", ""),
         ],
     };
-    let step = Description {
-        name: "promote",
-        version: "1",
-        summary: "",
-        commands: vec![command],
-    };
-    let host = MemoryHost::new().with_arguments(
-        &step,
-        &["cp", "debian", "-a", "--label=a=b", "--label", "c"],
-    );
+    let step = Description { name: "promote", version: "1", summary: "", commands: vec![command] };
+    let host = MemoryHost::new().with_arguments(&step, &["cp", "debian", "-a", "--label=a=b", "--label", "c"]);
     assert_eq!(host.command(), "copy");
     assert!(host.flag("all"));
     assert_eq!(host.integers("jobs"), [4]);
-    assert_eq!(
-        host.pairs("label"),
-        [("a".into(), Some("b".into())), ("c".into(), None)]
-    );
+    assert_eq!(host.pairs("label"), [("a".into(), Some("b".into())), ("c".into(), None)]);
     let image = &host.images("source")[0];
     assert_eq!(image.repository.name(), "index.docker.io/library/debian");
-    assert_eq!(
-        (image.reference(), image.typed.as_str()),
-        ("latest", "debian")
-    );
+    assert_eq!((image.reference(), image.typed.as_str()), ("latest", "debian"));
 }
 
 #[test]
 #[should_panic(expected = "`source` is missing")]
 fn a_missing_operand_is_refused() {
     let operand = Parameter::operand("source", ValueKind::Text, "SRC", "");
-    let command = Command {
-        name: "",
-        aliases: &[],
-        summary: "",
-        details: "",
-        parameters: vec![operand],
-    };
-    let step = Description {
-        name: "x",
-        version: "1",
-        summary: "",
-        commands: vec![command],
-    };
+    let command = Command { name: "", aliases: &[], summary: "", details: "", parameters: vec![operand] };
+    let step = Description { name: "x", version: "1", summary: "", commands: vec![command] };
     let _ = MemoryHost::new().with_arguments(&step, &[]);
 }
 
@@ -258,12 +172,5 @@ fn tasks_tell_how_they_ended() {
     drop(host.task("b"));
     let _running = host.task("c");
     let ends: Vec<_> = host.tasks().into_iter().map(|(_, end)| end).collect();
-    assert_eq!(
-        ends,
-        [
-            TaskEnd::Finished("cached".into()),
-            TaskEnd::GivenUp,
-            TaskEnd::Running
-        ]
-    );
+    assert_eq!(ends, [TaskEnd::Finished("cached".into()), TaskEnd::GivenUp, TaskEnd::Running]);
 }

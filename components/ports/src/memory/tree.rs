@@ -39,14 +39,7 @@ pub struct Node {
 impl Node {
     /// A node of root's, modified at the epoch.
     pub fn new(kind: NodeKind, mode: u32) -> Self {
-        Self {
-            kind,
-            mode,
-            uid: 0,
-            gid: 0,
-            modified: Timestamp::default(),
-            link_group: None,
-        }
+        Self { kind, mode, uid: 0, gid: 0, modified: Timestamp::default(), link_group: None }
     }
 
     /// The bytes of a regular file.
@@ -113,10 +106,7 @@ impl FileTree {
     /// With a regular file of mode 0o644.
     #[must_use]
     pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
-        self.node(
-            path,
-            Node::new(NodeKind::File(content.as_ref().into()), 0o644),
-        )
+        self.node(path, Node::new(NodeKind::File(content.as_ref().into()), 0o644))
     }
 
     /// With a directory of mode 0o755.
@@ -138,9 +128,7 @@ impl FileTree {
     #[must_use]
     pub fn hard_link(mut self, path: &str, target: &str) -> Self {
         let target = literal(target).expect("a path of a test");
-        let node = self
-            .join_link_group(&target)
-            .unwrap_or_else(|| panic!("no file `{target}` to link to"));
+        let node = self.join_link_group(&target).unwrap_or_else(|| panic!("no file `{target}` to link to"));
         self.node(path, node)
     }
 
@@ -171,21 +159,12 @@ impl FileTree {
     /// With another modification time of a file that is there, in seconds since the epoch.
     #[must_use]
     pub fn modified(self, path: &str, seconds: i64) -> Self {
-        self.edit(path, |node| {
-            node.modified = Timestamp {
-                seconds,
-                nanoseconds: 0,
-            }
-        })
+        self.edit(path, |node| node.modified = Timestamp { seconds, nanoseconds: 0 })
     }
 
     fn edit(mut self, path: &str, change: impl FnOnce(&mut Node)) -> Self {
         let path = literal(path).expect("a path of a test");
-        change(
-            self.nodes
-                .get_mut(&path)
-                .unwrap_or_else(|| panic!("no file `{path}`")),
-        );
+        change(self.nodes.get_mut(&path).unwrap_or_else(|| panic!("no file `{path}`")));
         self
     }
 
@@ -216,8 +195,7 @@ impl FileTree {
     /// Removes a path with all below it.
     pub(super) fn remove(&mut self, path: &str) {
         let below = format!("{path}/");
-        self.nodes
-            .retain(|other, _| other != path && !other.starts_with(&below));
+        self.nodes.retain(|other, _| other != path && !other.starts_with(&below));
     }
 
     pub(super) fn is_directory(&self, path: &str) -> bool {
@@ -226,12 +204,7 @@ impl FileTree {
 
     /// The node at a path, which from now on belongs to a group of links.
     pub(super) fn join_link_group(&mut self, path: &str) -> Option<Node> {
-        let next = 1 + self
-            .nodes
-            .values()
-            .filter_map(|node| node.link_group)
-            .max()
-            .unwrap_or(0);
+        let next = 1 + self.nodes.values().filter_map(|node| node.link_group).max().unwrap_or(0);
         let node = self.nodes.get_mut(path)?;
         node.link_group.get_or_insert(next);
         Some(node.clone())
@@ -240,11 +213,7 @@ impl FileTree {
     /// The path with symlinks resolved inside the tree; `follow` says whether one in the last component is.
     pub(super) fn resolve(&self, path: &str, follow: bool, missing: Missing) -> Result<String> {
         let not_found = |escaped: bool| {
-            if escaped {
-                leads_out(path)
-            } else {
-                Error::NotFound(format!("`{path}` does not exist"))
-            }
+            if escaped { leads_out(path) } else { Error::NotFound(format!("`{path}` does not exist")) }
         };
         let mut pending: VecDeque<String> = components(path);
         let mut done: Vec<String> = Vec::new();
@@ -255,16 +224,11 @@ impl FileTree {
                 continue;
             }
             done.push(component);
-            match (
-                self.nodes.get(&done.join("/")).map(|node| &node.kind),
-                missing,
-            ) {
+            match (self.nodes.get(&done.join("/")).map(|node| &node.kind), missing) {
                 (Some(NodeKind::Symlink(target)), _) if follow || !pending.is_empty() => {
                     links += 1;
                     if links > MAX_LINKS {
-                        return Err(Error::Invalid(format!(
-                            "`{path}` leads through too many symlinks"
-                        )));
+                        return Err(Error::Invalid(format!("`{path}` leads through too many symlinks")));
                     }
                     done.pop();
                     if target.starts_with('/') {
@@ -297,29 +261,17 @@ impl FileTree {
         if !self.is_directory(&resolved) {
             return Err(Error::Invalid(format!("`{path}` is no directory")));
         }
-        let prefix = if resolved.is_empty() {
-            resolved
-        } else {
-            resolved + "/"
-        };
-        let entries = self
-            .nodes
-            .range(prefix.clone()..)
-            .take_while(|(path, _)| path.starts_with(&prefix));
+        let prefix = if resolved.is_empty() { resolved } else { resolved + "/" };
+        let entries = self.nodes.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
         Ok(entries
             .filter(|(path, _)| !path[prefix.len()..].contains('/'))
-            .map(|(path, node)| Entry {
-                name: path[prefix.len()..].to_owned(),
-                stat: node.stat(),
-            })
+            .map(|(path, node)| Entry { name: path[prefix.len()..].to_owned(), stat: node.stat() })
             .collect())
     }
 
     pub(super) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
         let resolved = self.resolve(path, true, Missing::Fail)?;
-        let content = self
-            .content(&resolved)
-            .ok_or_else(|| Error::Invalid(format!("`{path}` is no regular file")))?;
+        let content = self.content(&resolved).ok_or_else(|| Error::Invalid(format!("`{path}` is no regular file")))?;
         within(path, content, limit)
     }
 }
@@ -327,28 +279,20 @@ impl FileTree {
 /// The content, unless it is larger than `limit` bytes.
 pub(super) fn within(name: &str, content: &[u8], limit: u64) -> Result<Vec<u8>> {
     if content.len() as u64 > limit {
-        return Err(Error::Invalid(format!(
-            "`{name}` is larger than {limit} bytes"
-        )));
+        return Err(Error::Invalid(format!("`{name}` is larger than {limit} bytes")));
     }
     Ok(content.to_vec())
 }
 
 fn components(path: &str) -> VecDeque<String> {
-    path.split('/')
-        .filter(|part| !matches!(*part, "" | "."))
-        .map(str::to_owned)
-        .collect()
+    path.split('/').filter(|part| !matches!(*part, "" | ".")).map(str::to_owned).collect()
 }
 
 /// A path to be taken literally, without leading `/`.
 pub(super) fn literal(path: &str) -> Result<String> {
     let parts = components(path);
     if parts.iter().any(|part| part == "..") || path.contains('\0') {
-        return Err(Error::Invalid(format!(
-            "`{}` is no literal path",
-            path.escape_debug()
-        )));
+        return Err(Error::Invalid(format!("`{}` is no literal path", path.escape_debug())));
     }
     Ok(Vec::from(parts).join("/"))
 }
