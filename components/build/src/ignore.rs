@@ -1,11 +1,13 @@
 //! What .dockerignore and `--exclude` leave out.
 
+use std::rc::Rc;
+
 use steprun_dockerfile::ignore::Matcher;
 use steprun_dockerfile::{Diagnostic, Source, Word};
 use steprun_ports::{Failure, Host};
 
 use crate::copy::Text;
-use crate::diagnose;
+use crate::{diagnose, paths};
 
 /// What patterns say about a path. The larger of two verdicts holds where both have a say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +64,11 @@ impl Ignore {
 
 /// The patterns of `--exclude`.
 #[derive(Debug, Default)]
-pub(crate) struct Patterns(Matcher);
+pub(crate) struct Patterns {
+    matcher: Rc<Matcher>,
+    /// Where the paths that are asked about begin.
+    directory: String,
+}
 
 impl Patterns {
     /// Reads patterns whose variables are expanded.
@@ -71,15 +77,20 @@ impl Patterns {
     /// A malformed pattern.
     pub(crate) fn new(texts: &[Text]) -> Result<Self, Diagnostic> {
         let words: Vec<Word> = texts.iter().map(|text| Word::new(text.value.clone(), text.span)).collect();
-        Matcher::from_words(&words).map(Self)
+        Ok(Self { matcher: Rc::new(Matcher::from_words(&words)?), directory: String::new() })
+    }
+
+    /// The same for paths that begin in a directory.
+    pub(crate) fn below(&self, directory: &str) -> Self {
+        Self { matcher: self.matcher.clone(), directory: paths::join(&self.directory, directory) }
     }
 
     pub(crate) fn verdict(&self, path: &str, directory: bool) -> Verdict {
-        verdict(&self.0, path, directory)
+        verdict(&self.matcher, &paths::join(&self.directory, path), directory)
     }
 
     /// Whether a file is left out.
     pub(crate) fn excludes(&self, path: &str) -> bool {
-        self.0.matches(path)
+        self.matcher.matches(&paths::join(&self.directory, path))
     }
 }

@@ -143,10 +143,6 @@ pub(crate) fn base(text: Text<'_>, dockerfile: &Dockerfile, globals: &Globals, i
 /// What `--from` of a stage's COPY names.
 pub(crate) fn source(text: Text<'_>, dockerfile: &Dockerfile, stage: usize, word: &Word) -> Result<From, Failure> {
     let wrong = |message: String| diagnose::failed(text.source, word.span, message);
-    if word.raw.contains('$') {
-        return Err(wrong("variables are not expanded in `--from`".to_owned())
-            .hint("define a stage with `FROM $NAME AS name` and copy from it"));
-    }
     if let Ok(index) = word.raw.parse::<usize>() {
         return match index {
             index if index < stage => Ok(From::Stage(index)),

@@ -130,7 +130,7 @@ impl<H: Host> Placer<'_, H> {
         let (from, to) = (paths::join(base, &item.path), paths::join(&target, &item.path));
         self.entry(load, &from, &to, &item.stat, Conflict::Fail).await?;
         match item.stat.kind {
-            FileKind::Directory => self.tree(load, &from, &to, exclude, Conflict::Fail).await,
+            FileKind::Directory => self.tree(load, &from, &to, &exclude.below(&item.path), Conflict::Fail).await,
             _ => Ok(()),
         }
     }

@@ -84,7 +84,7 @@ fn rows_83_to_88_destinations_and_sources() {
         ("87 class", "COPY [bz].txt /x/", "x x/b.txt"),
         ("87 a directory that matches gives its contents", "COPY su[b] d* /x/", "x x/rel x/sub x/sub/y x/x"),
         ("87 within a path", "COPY d/s*/y /x", "x"),
-        ("87 escape", "COPY [\"we ird/ü\\\\[1]\", \"/x\"]", "x"),
+        ("87 escape", "COPY [\"we ird/ü\\\\\\\\[1]\", \"/x\"]", "x"),
         ("87 escape by a class", "COPY [\"we ird/ü[[]1]\", \"/x\"]", "x"),
         ("87 no match is no error", "COPY nothing* /x/", ""),
         ("88 JSON with spaces", "COPY [\"we ird/\", \"/x y/\"]", "x y x y/ü[1]"),

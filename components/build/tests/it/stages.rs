@@ -63,7 +63,10 @@ fn rows_38_39_104_copy_from() {
         ("COPY --from=2 / /", "the stage `2` is defined later"),
         ("COPY --from=later / /", "the stage `later` is defined later"),
         ("COPY --from=7 / /", "there is no stage 7"),
-        ("COPY --from=$x / /", "variables are not expanded in `--from`"),
+        (
+            "COPY --from=$x / /",
+            "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround",
+        ),
         ("COPY --from=scratch / /", "`scratch` is empty"),
     ] {
         let text = format!("FROM scratch\nFROM scratch AS me\n{lines}\nFROM scratch AS later\n");
@@ -121,11 +124,8 @@ fn layers_of_a_base_are_never_opened_for_metadata() {
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": value(&config), "layers": [value(&layer)],
     });
-    let put = repository.put_manifest(
-        "latest",
-        "application/vnd.oci.image.manifest.v1+json",
-        manifest.to_string().as_bytes(),
-    );
+    let bytes = manifest.to_string().into_bytes();
+    let put = repository.put_manifest("latest", "application/vnd.oci.image.manifest.v1+json", &bytes);
     block_on(put).unwrap();
     let built = build.built();
     assert_eq!(built.manifest()["layers"][0]["digest"], value(&layer)["digest"]);
@@ -150,8 +150,8 @@ fn row_53_an_index_gives_the_child_for_the_platform() {
             })
             .collect();
         let index = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": children });
-        let put =
-            repository.put_manifest("latest", "application/vnd.oci.image.index.v1+json", index.to_string().as_bytes());
+        let bytes = index.to_string().into_bytes();
+        let put = repository.put_manifest("latest", "application/vnd.oci.image.index.v1+json", &bytes);
         block_on(put).unwrap();
         build
     };

@@ -12,8 +12,8 @@ pub(crate) const APP: &str = "registry.test/app";
 /// A build that is being described.
 pub(crate) struct Build {
     pub(crate) host: MemoryHost,
-    context: FileTree,
-    arguments: Vec<String>,
+    pub(crate) context: FileTree,
+    pub(crate) arguments: Vec<String>,
 }
 
 /// A build with this Dockerfile, which is in the context as `Dockerfile`.
