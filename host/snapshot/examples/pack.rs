@@ -17,7 +17,12 @@ fn main() -> Result<()> {
     let (mut entries, mut bytes) = (Vec::new(), 0);
     measured("list", || walk(&context, "", &mut entries, &mut bytes))?;
     println!("{} entries, {:.1} MB", entries.len(), bytes as f64 / 1e6);
+    let paths: Vec<String> = entries.iter().map(|entry| entry.path.clone()).collect();
     let snapshot = measured("extend", || Snapshot::scratch().extend(&[Source::Directory(context)], entries))?;
+    let newest = measured("50 more versions", || {
+        (0..50).try_fold(snapshot.clone(), |last, number| last.extend(&[], vec![small(number)]))
+    })?;
+    measured("stat of all in the newest", || paths.iter().try_for_each(|path| newest.stat(path, false).map(drop)))?;
     let layer = measured("pack", || snapshot.pack(&store, compression))?;
     if let Some(layer) = layer {
         println!("{} {:.1} MB", layer.descriptor.digest, layer.descriptor.size as f64 / 1e6);
@@ -28,6 +33,12 @@ fn main() -> Result<()> {
     }
     println!("peak memory {} MiB", peak_memory_kib() / 1024);
     Ok(())
+}
+
+fn small(number: u32) -> ChangeEntry {
+    let change = Change::Inline(number.to_string().into_bytes());
+    let modified = steprun_snapshot::Timestamp::default();
+    ChangeEntry { path: format!("version-{number}"), change, mode: 0o644, uid: 0, gid: 0, modified }
 }
 
 fn walk(context: &Directory, directory: &str, entries: &mut Vec<ChangeEntry>, bytes: &mut u64) -> Result<()> {
