@@ -11,7 +11,6 @@ use crate::registry::Registry;
 use crate::{MTIME, sha256};
 
 /// A layer that is being written, entry by entry.
-#[derive(Debug)]
 pub struct Layer(Builder<Vec<u8>>);
 
 impl Default for Layer {
@@ -81,7 +80,6 @@ impl Layer {
 }
 
 /// An image that is being made.
-#[derive(Debug)]
 pub struct Base {
     layers: Vec<Vec<u8>>,
     config: Value,

@@ -1,6 +1,6 @@
 //! A registry with faults: a closure answers each request, over raw HTTP on loopback.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 

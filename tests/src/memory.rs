@@ -15,6 +15,7 @@ pub struct Measured {
 /// Runs a command and measures the peak of its resident memory.
 ///
 /// The kernel counts the memory of the caller too, as it was when the process was made: keep that small.
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
 pub fn max_rss(mut command: Command) -> Measured {
     let child = command.spawn().unwrap();
     let id = libc::pid_t::try_from(child.id()).unwrap();

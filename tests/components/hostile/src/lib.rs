@@ -2,40 +2,18 @@
 //! then fail. Where it is stopped, it hands the host's error on as it came.
 
 use steprun_ports::{
-    Command, Description, Failure, FailureKind, FileAccess, Host, Level, OutputFile, Parameter,
-    RegistryAccess, Repository, Tree, ValueKind,
+    Command, Description, Failure, FailureKind, FileAccess, Host, Level, OutputFile, Parameter, RegistryAccess,
+    Repository, Tree, ValueKind,
 };
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.index.v1+json";
-const MANIFEST: &[u8] =
-    br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+const MANIFEST: &[u8] = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
-const CONTEXT: Parameter = Parameter::option(
-    "context",
-    ValueKind::ContextDirectory,
-    "DIR",
-    "A granted directory",
-);
-const PULL: Parameter = Parameter::option(
-    "image",
-    ValueKind::Image(RegistryAccess::Pull),
-    "IMAGE",
-    "An image to pull",
-);
-const PUSH: Parameter = Parameter::option(
-    "image",
-    ValueKind::Image(RegistryAccess::Push),
-    "IMAGE",
-    "An image to push",
-);
-const FILE: Parameter = Parameter::option(
-    "file",
-    ValueKind::File(FileAccess::Write),
-    "FILE",
-    "A file to write",
-);
-const WORD: Parameter =
-    Parameter::operand("word", ValueKind::Text, "WORD", "What the misdeed is about");
+const CONTEXT: Parameter = Parameter::option("context", ValueKind::ContextDirectory, "DIR", "A granted directory");
+const PULL: Parameter = Parameter::option("image", ValueKind::Image(RegistryAccess::Pull), "IMAGE", "An image to pull");
+const PUSH: Parameter = Parameter::option("image", ValueKind::Image(RegistryAccess::Push), "IMAGE", "An image to push");
+const FILE: Parameter = Parameter::option("file", ValueKind::File(FileAccess::Write), "FILE", "A file to write");
+const WORD: Parameter = Parameter::operand("word", ValueKind::Text, "WORD", "What the misdeed is about");
 
 /// Its command line.
 pub fn describe() -> Description {
@@ -53,48 +31,16 @@ pub fn describe() -> Description {
         commands: vec![
             command("read", "Read a path of the context", &[CONTEXT, WORD]),
             command("list", "List a path of the context", &[CONTEXT, WORD]),
-            command(
-                "push",
-                "Push to a repository that is asked for by name",
-                &[PUSH, WORD],
-            ),
-            command(
-                "push-pulled",
-                "Push to what was granted for pulling",
-                &[PULL],
-            ),
-            command(
-                "delete-pushed",
-                "Delete from what was granted for pushing",
-                &[PUSH, WORD],
-            ),
-            command(
-                "resolve",
-                "Ask a registry for an image by name",
-                &[PULL, WORD],
-            ),
-            command(
-                "resolve-secret",
-                "Carry a file's content out in the name of an image",
-                &[CONTEXT, WORD],
-            ),
-            command(
-                "tag",
-                "Ask a granted repository for a tag of one's own making",
-                &[PULL, WORD],
-            ),
-            command(
-                "tags",
-                "Ask a granted image's repository for its tags",
-                &[PULL],
-            ),
+            command("push", "Push to a repository that is asked for by name", &[PUSH, WORD]),
+            command("push-pulled", "Push to what was granted for pulling", &[PULL]),
+            command("delete-pushed", "Delete from what was granted for pushing", &[PUSH, WORD]),
+            command("resolve", "Ask a registry for an image by name", &[PULL, WORD]),
+            command("resolve-secret", "Carry a file's content out in the name of an image", &[CONTEXT, WORD]),
+            command("tag", "Ask a granted repository for a tag of one's own making", &[PULL, WORD]),
+            command("tags", "Ask a granted image's repository for its tags", &[PULL]),
             command("write", "Write a granted file", &[FILE, WORD]),
             command("undescribed", "Ask for a value that was not described", &[]),
-            command(
-                "escape",
-                "Give orders to the terminal and the CI runner",
-                &[],
-            ),
+            command("escape", "Give orders to the terminal and the CI runner", &[]),
             command("loop", "Loop for ever", &[]),
             command("recurse", "Recurse for ever", &[]),
             command("allocate", "Take 8 GiB of memory", &[]),
@@ -121,23 +67,11 @@ pub async fn run(host: &impl Host) -> Result<(), Failure> {
         }
         "push" => {
             let other = host.resolve(&word()).await?.repository;
-            loot(
-                host,
-                &other
-                    .put_manifest("stolen", MANIFEST_TYPE, MANIFEST)
-                    .await?,
-            )
-            .await
+            loot(host, &other.put_manifest("stolen", MANIFEST_TYPE, MANIFEST).await?).await
         }
         "push-pulled" => {
             let pulled = image(host)?;
-            loot(
-                host,
-                &pulled
-                    .put_manifest("stolen", MANIFEST_TYPE, MANIFEST)
-                    .await?,
-            )
-            .await
+            loot(host, &pulled.put_manifest("stolen", MANIFEST_TYPE, MANIFEST).await?).await
         }
         "delete-pushed" => {
             image(host)?.delete_manifest(&word()).await?;
@@ -167,18 +101,16 @@ pub async fn run(host: &impl Host) -> Result<(), Failure> {
         }
         "write" => {
             let files = host.output_files("file");
-            let file = files
-                .first()
-                .ok_or_else(|| Failure::usage("no file was given"))?;
+            let file = files.first().ok_or_else(|| Failure::usage("no file was given"))?;
             Ok(file.write(word().as_bytes()).await?)
         }
         "undescribed" => loot(host, &host.texts("never-described").join(" ")).await,
         "escape" => {
-            host.log(Level::Warning, "\u{1b}[31mred\u{1b}[0m\u{7}\r\n::set-output name=stolen::yes\n##vso[task.setvariable]yes");
-            Err(Failure::new(
-                FailureKind::Failed,
-                "\u{1b}]0;title\u{7}over\n::error::fake",
-            ))
+            host.log(
+                Level::Warning,
+                "\u{1b}[31mred\u{1b}[0m\u{7}\r\n::set-output name=stolen::yes\n##vso[task.setvariable]yes",
+            );
+            Err(Failure::new(FailureKind::Failed, "\u{1b}]0;title\u{7}over\n::error::fake"))
         }
         "loop" => {
             let mut turns = 0_u64;
@@ -207,19 +139,12 @@ fn recurse(depth: u64) -> u64 {
 
 fn context<H: Host>(host: &H) -> Result<H::Directory, Failure> {
     let directories = host.context_directories("context");
-    directories
-        .into_iter()
-        .next()
-        .ok_or_else(|| Failure::usage("no context was given"))
+    directories.into_iter().next().ok_or_else(|| Failure::usage("no context was given"))
 }
 
 fn image<H: Host>(host: &H) -> Result<H::Repository, Failure> {
     let images = host.images("image");
-    images
-        .into_iter()
-        .next()
-        .map(|image| image.repository)
-        .ok_or_else(|| Failure::usage("no image was given"))
+    images.into_iter().next().map(|image| image.repository).ok_or_else(|| Failure::usage("no image was given"))
 }
 
 async fn loot(host: &impl Host, text: &str) -> Result<(), Failure> {
