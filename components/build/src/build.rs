@@ -48,6 +48,10 @@ async fn prepare<H: Host + 'static>(host: &H, arguments: &Arguments<H>) -> Resul
     for warning in &dockerfile.warnings {
         diagnose::warn(host, &source, warning.span, &warning.to_string());
     }
+    if let Some(syntax) = &dockerfile.directives.syntax {
+        let message = format!("`# syntax={syntax}` has no effect: the Dockerfile language is built in");
+        host.log_at(Level::Debug, &diagnose::position(&source, syntax.span), &message);
+    }
     let text = Text { source: &source, escape: dockerfile.directives.escape };
     let build = platform::parse(&host.host_platform())?;
     let target = match &arguments.platform {

@@ -35,10 +35,12 @@ pub(crate) struct Image<H: Host> {
     pub(crate) files: Once<H::Snapshot>,
 }
 
+type ImageOnce<H> = Once<Rc<Image<H>>>;
+
 /// Images by name and platform.
 pub(crate) struct Images<H: Host> {
     host: H,
-    known: RefCell<BTreeMap<(String, String), Once<Rc<Image<H>>>>>,
+    known: RefCell<BTreeMap<(String, String), ImageOnce<H>>>,
 }
 
 impl<H: Host + 'static> Images<H> {
@@ -47,7 +49,7 @@ impl<H: Host + 'static> Images<H> {
     }
 
     /// The image of a name for a platform.
-    pub(crate) fn get(&self, name: &str, platform: &Platform) -> Once<Rc<Image<H>>> {
+    pub(crate) fn get(&self, name: &str, platform: &Platform) -> ImageOnce<H> {
         let key = (name.to_owned(), platform.to_string());
         let (host, name, platform) = (self.host.clone(), name.to_owned(), platform.clone());
         let mut known = self.known.borrow_mut();

@@ -251,7 +251,8 @@ impl<H: Host + 'static> Step<'_, H> {
             From::Stage(index) => self.earlier[index].clone().await?.files.clone(),
             From::Image(name) => {
                 let image = self.job.images.get(&name, &self.job.platforms.target).await;
-                image.map_err(place)?.files.clone()
+                let meant = |failure| plan::or_stage(&self.job.dockerfile, self.stage, &name, failure);
+                image.map_err(|failure| place(meant(failure)))?.files.clone()
             }
         };
         Ok(Origin::Snapshot(files.await.map_err(place)?))

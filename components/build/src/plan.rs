@@ -140,6 +140,15 @@ pub(crate) fn base(text: Text<'_>, dockerfile: &Dockerfile, globals: &Globals, i
     Ok(Base::Image { name, platform })
 }
 
+/// A failure to get an image, with the name of a stage that may have been meant.
+pub(crate) fn or_stage(dockerfile: &Dockerfile, before: usize, name: &str, failure: Failure) -> Failure {
+    let names = dockerfile.stages[..before].iter().filter_map(|stage| stage.name.as_deref());
+    match suggest::nearest(name, names) {
+        Some(near) if failure.hint.is_none() => failure.hint(format!("did you mean the stage `{near}`?")),
+        _ => failure,
+    }
+}
+
 /// What `--from` of a stage's COPY names.
 pub(crate) fn source(text: Text<'_>, dockerfile: &Dockerfile, stage: usize, word: &Word) -> Result<From, Failure> {
     let wrong = |message: String| diagnose::failed(text.source, word.span, message);

@@ -114,7 +114,8 @@ async fn build<H: Host + 'static>(
                 Some(platform) => platform::parse(&platform).map_err(|failure| place(as_failed(failure)))?,
                 None => job.platforms.target.clone(),
             };
-            let image = job.images.get(&name, &platform).await.map_err(place)?;
+            let image = job.images.get(&name, &platform).await;
+            let image = image.map_err(|failure| place(plan::or_stage(&job.dockerfile, index, &name, failure)))?;
             let stage = Stage::of_image(&image);
             let triggers = image.config.container().on_build.clone();
             (stage, triggers, name)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use steprun_dockerfile::mode::Mode;
-use steprun_ports::{Change, Failure, FileKind, Host, Level, Stat};
+use steprun_ports::{Change, Failure, FileKind, Host, Level, Stat, Timestamp};
 
 use super::find::Match;
 use super::origin::Origin;
@@ -167,6 +167,13 @@ impl<H: Host> Placer<'_, H> {
             let mut target = paths::join(&parent, name);
             if conflict == Conflict::Replace && item.stat.kind == FileKind::Directory {
                 target = self.through_link(target).await?;
+                let there = self.look(&target).await? == Found::Directory;
+                if there && is_implied(&item.stat) {
+                    if target != paths::join(to, &item.path) {
+                        moved.insert(item.path, target);
+                    }
+                    continue;
+                }
             }
             if target != paths::join(to, &item.path) && item.stat.kind == FileKind::Directory {
                 moved.insert(item.path.clone(), target.clone());
@@ -301,6 +308,12 @@ impl<H: Host> Placer<'_, H> {
     async fn put(&mut self, path: &str, change: Change, metadata: Metadata) -> Result<(), Failure> {
         self.draft.put(path, change, metadata).await.map_err(|error| writing(path, error))
     }
+}
+
+/// Whether a directory of an archive looks like one that the archive itself doesn't have, but that paths in it go through: the host
+/// gives those 0755, root and no time. Such a one says nothing about a directory that is there.
+fn is_implied(stat: &Stat) -> bool {
+    (stat.mode, stat.uid, stat.gid, stat.modified) == (0o755, 0, 0, Timestamp::default())
 }
 
 pub(crate) fn reading(path: &str, error: steprun_ports::Error) -> Failure {

@@ -334,7 +334,8 @@ fn rows_108_to_111_archives() {
         .mode("new", 0o700)
         .hard_link("new/g", "new/f");
     let build = |lines: &str| {
-        let base = FileTree::new().directory("usr/lib").symlink("lib", "/usr/lib").file("new2", "");
+        let base = FileTree::new().directory("usr/lib").mode("usr/lib", 0o711).symlink("lib", "/usr/lib");
+        let base = base.directory("new").owner("new", 9, 9);
         dockerfile(&format!("FROM registry.test/base\n{lines}\n"))
             .base("registry.test/base", base, json!({ "os": "linux", "architecture": "amd64" }))
             .context(|tree| tree.file("a.tar.gz", archive(inner.clone())).file("empty.tar", ""))
@@ -346,6 +347,8 @@ fn rows_108_to_111_archives() {
     };
     has("ADD a.tar.gz /", "usr/lib/so file \"S\" 4755 5:6 0");
     has("ADD a.tar.gz /", "lib -> /usr/lib 777 0:0 0");
+    has("ADD a.tar.gz /", "usr/lib dir 711 0:0 0");
+    has("ADD a.tar.gz /", "new dir 700 0:0 0");
     has("ADD a.tar.gz /x", "x dir 755 0:0 0");
     has("ADD a.tar.gz /x", "x/new dir 700 0:0 0");
     has("ADD a.tar.gz /x", "x/new/g file \"F\" 644 0:0 0 = x/new/f");

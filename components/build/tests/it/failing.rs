@@ -76,6 +76,24 @@ fn rows_112_to_114_remote_sources_are_refused() {
 }
 
 #[test]
+fn a_link_out_of_the_context_is_denied() {
+    let failure = dockerfile("FROM scratch\nCOPY out /x\n").context(|tree| tree.symlink("out", "/etc/shadow")).fails();
+    assert_eq!(failure.kind, FailureKind::Denied);
+    assert_eq!(failure.position.map(|position| position.line), Some(2));
+    let link = dockerfile("FROM scratch\nCOPY d /x\n").context(|tree| tree.symlink("d/out", "/etc/shadow")).built();
+    assert_eq!(link.listing()[1], "x/out -> /etc/shadow 777 0:0 0");
+}
+
+#[test]
+fn a_mistyped_stage_is_told_from_an_image() {
+    for lines in ["COPY --from=biulder / /", "FROM biulder"] {
+        let failure = dockerfile(&format!("FROM scratch AS builder\nFROM scratch\n{lines}\n")).fails();
+        assert_eq!(failure.hint.as_deref(), Some("did you mean the stage `builder`?"));
+        assert_eq!(failure.position.map(|position| position.line), Some(3));
+    }
+}
+
+#[test]
 fn bad_patterns() {
     let failure = dockerfile("FROM scratch\nCOPY a[ /x/\n").fails();
     assert!(failure.to_string().contains("`a[` is no pattern"), "{failure}");
