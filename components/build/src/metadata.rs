@@ -189,6 +189,16 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn ports_are_read_or_refused(word in "[0-9a-z:/-]{0,12}") {
+            if let Ok(found) = ports(&word) {
+                proptest::prop_assert!(!found.is_empty());
+                proptest::prop_assert!(found.iter().all(|port| ports(port) == Ok(vec![port.clone()])));
+            }
+        }
+    }
+
     #[test]
     fn row_128_signals() {
         for good in ["SIGTERM", "term", "9", "RTMIN", "SIGRTMIN+3", "RTMAX-14", "sigquit"] {

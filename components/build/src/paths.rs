@@ -66,6 +66,17 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn nothing_leads_out_of_the_root(path in "[ab./]{0,12}", directory in "[ab./]{0,6}") {
+            let inside = normal(&path);
+            proptest::prop_assert!(inside.split('/').all(|part| part != ".." && part != "."));
+            proptest::prop_assert_eq!(&normal(&inside), &inside);
+            let full = absolute(&directory, &path);
+            proptest::prop_assert_eq!(format!("/{}", normal(&full)), full);
+        }
+    }
+
     #[test]
     fn absolute_paths_ignore_the_directory() {
         assert_eq!(absolute("/app", "/x/"), "/x");
