@@ -118,7 +118,7 @@ fn encode(package: &str, module: &[u8]) -> Result<Vec<u8>, Error> {
     wit_component::ComponentEncoder::default()
         .validate(true)
         .module(module)
-        .and_then(|encoder| encoder.encode())
+        .and_then(|mut encoder| encoder.encode())
         .map_err(|e| Error::Encode { package: package.to_owned(), reason: format!("{e:#}") })
 }
 
