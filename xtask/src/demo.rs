@@ -10,7 +10,11 @@ use crate::{Result, build, root, steprun};
 pub(crate) fn run() -> Result {
     let started = Instant::now();
     build()?;
-    println!("built steprun with its two components in {:.0} s: {}", started.elapsed().as_secs_f64(), steprun().display());
+    println!(
+        "built steprun with its two components in {:.0} s: {}",
+        started.elapsed().as_secs_f64(),
+        steprun().display()
+    );
     let registry = Registry::serve()?;
     println!("registry at {}", registry.address);
 
@@ -35,7 +39,8 @@ pub(crate) fn run() -> Result {
 /// Runs a step, shows it, and gives what it prints.
 fn step(words: &[&str]) -> Result<String> {
     let started = Instant::now();
-    let output = Command::new(steprun()).args(words).stderr(Stdio::inherit()).output().map_err(|e| format!("steprun: {e}"))?;
+    let output =
+        Command::new(steprun()).args(words).stderr(Stdio::inherit()).output().map_err(|e| format!("steprun: {e}"))?;
     let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     println!("$ steprun {}", words.join(" "));
     if !printed.is_empty() {
@@ -61,7 +66,9 @@ impl Registry {
         // It prints its address when it listens.
         let mut address = String::new();
         let stdout = process.stdout.take().ok_or("the registry has no standard output")?;
-        BufReader::new(stdout).read_line(&mut address).map_err(|e| format!("the registry did not say where it is: {e}"))?;
+        BufReader::new(stdout)
+            .read_line(&mut address)
+            .map_err(|e| format!("the registry did not say where it is: {e}"))?;
         let registry = Self { process, address: address.trim().to_owned() };
         if registry.address.is_empty() { Err("the registry did not start".to_owned()) } else { Ok(registry) }
     }

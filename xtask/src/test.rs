@@ -24,7 +24,8 @@ fn has_nextest() -> bool {
 
 /// Installs the judges that are missing, by the system's package manager.
 fn install_judges() -> Result {
-    let missing: Vec<&str> = JUDGES.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> =
+        JUDGES.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

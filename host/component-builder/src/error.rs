@@ -49,7 +49,10 @@ impl std::fmt::Display for Error {
             Self::NoWorkspace(from) => write!(f, "no workspace with a Cargo.lock above {}", from.display()),
             Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
             Self::UnknownChoice(value) => {
-                write!(f, "STEPRUN_WASM_TOOLCHAIN is `{value}`; it may be `auto`, `rustup`, `distribution` or the path of a rustc")
+                write!(
+                    f,
+                    "STEPRUN_WASM_TOOLCHAIN is `{value}`; it may be `auto`, `rustup`, `distribution` or the path of a rustc"
+                )
             }
             Self::NoToolchain { target, tried } => {
                 writeln!(f, "no Rust compiler with the target {target}")?;

@@ -108,7 +108,10 @@ impl Builder {
         if output.status.success() {
             Ok(())
         } else {
-            Err(Error::Compile { package: package.to_owned(), output: String::from_utf8_lossy(&output.stderr).into_owned() })
+            Err(Error::Compile {
+                package: package.to_owned(),
+                output: String::from_utf8_lossy(&output.stderr).into_owned(),
+            })
         }
     }
 }
@@ -139,10 +142,18 @@ mod tests {
 
     #[test]
     fn settings_of_the_outer_cargo_do_not_reach_the_inner_one() {
-        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_CFG_TARGET_OS", "TARGET", "CARGO_BUILD_TARGET"] {
+        for name in [
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "RUSTC_WORKSPACE_WRAPPER",
+            "CARGO_CFG_TARGET_OS",
+            "TARGET",
+            "CARGO_BUILD_TARGET",
+        ] {
             assert!(is_outer_setting(name), "{name}");
         }
-        for name in ["PATH", "CARGO_HOME", "CARGO_NET_OFFLINE", "CARGO_REGISTRIES_X_INDEX", "RUSTUP_TOOLCHAIN", "HOME"] {
+        for name in ["PATH", "CARGO_HOME", "CARGO_NET_OFFLINE", "CARGO_REGISTRIES_X_INDEX", "RUSTUP_TOOLCHAIN", "HOME"]
+        {
             assert!(!is_outer_setting(name), "{name}");
         }
     }

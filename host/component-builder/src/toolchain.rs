@@ -62,7 +62,8 @@ fn own_toolchain(target: Target) -> Result<(), String> {
         return Ok(());
     }
     // A closed network may let the request hang, so it has a limit.
-    let added = Command::new("timeout").args(["60", "rustup", "target", "add", target.triple()]).stdout(Stdio::null()).output();
+    let added =
+        Command::new("timeout").args(["60", "rustup", "target", "add", target.triple()]).stdout(Stdio::null()).output();
     match added {
         Ok(output) if output.status.success() && has_target(target) => Ok(()),
         Ok(output) => {
@@ -75,7 +76,8 @@ fn own_toolchain(target: Target) -> Result<(), String> {
 
 fn has_target(target: Target) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let Ok(output) = Command::new(rustc).args(["--print", "target-libdir", "--target", target.triple()]).output() else {
+    let Ok(output) = Command::new(rustc).args(["--print", "target-libdir", "--target", target.triple()]).output()
+    else {
         return false;
     };
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
