@@ -36,3 +36,14 @@ pub fn sha256(content: &[u8]) -> String {
     let digits: String = sha2::Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{digits}")
 }
+
+/// Checks all cases of a table, so that one that fails does not hide the others.
+///
+/// # Panics
+/// If any case fails.
+#[track_caller]
+pub fn each<T>(cases: impl IntoIterator<Item = T>, check: impl Fn(T)) {
+    let attempt = |case| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(case)));
+    let failed = cases.into_iter().map(attempt).filter(Result::is_err).count();
+    assert_eq!(failed, 0, "cases failed, see above");
+}

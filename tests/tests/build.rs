@@ -105,9 +105,9 @@ ARG GREETING=hi
 ENV A=$VERSION B="two words" C=${GREETING:-no}${MISSING:+x}
 LABEL version=$VERSION "with space"=yes
 EXPOSE 80 53/udp
-USER nobody:nogroup
 WORKDIR /srv
 WORKDIR app
+USER nobody:nogroup
 VOLUME /data ["/more"]
 STOPSIGNAL SIGQUIT
 SHELL ["/bin/bash", "-c"]
@@ -329,6 +329,14 @@ fn a_directory_of_many_files_is_ignored_in_part() {
     let lines = rootfs(&registry, user.home());
     let paths: Vec<&str> = lines.iter().map(|line| line.split(' ').nth(4).unwrap()).collect();
     assert_eq!(paths, ["src", "src/a", "src/a/b", "src/a/deep.log", "src/keep.log"]);
+}
+
+#[test]
+fn a_wildcard_without_a_match_changes_nothing() {
+    let (user, registry) = (User::new(), Registry::plain());
+    let context = Context::with_dockerfile("FROM scratch\nCOPY a /\nCOPY *.none /there/\n").file("a", "A");
+    build(&user, &registry, &context, &[]);
+    assert_eq!(rootfs(&registry, user.home()), ["f 0644 0:0 1700000000 a \"A\""]);
 }
 
 #[test]

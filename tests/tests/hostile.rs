@@ -157,6 +157,18 @@ fn memory_ends_at_its_limit() {
 }
 
 #[test]
+fn handles_end_at_their_limit() {
+    let scene = Scene::new();
+    scene.hostile(&["handles", "--context", &scene.context()]).exited(TRAP);
+}
+
+#[test]
+fn results_give_no_orders() {
+    let outcome = Scene::new().hostile(&["orders"]);
+    assert_harmless(outcome.text());
+}
+
+#[test]
 fn crashes_are_traps() {
     let scene = Scene::new();
     scene.hostile(&["recurse"]).exited(TRAP);

@@ -44,6 +44,8 @@ pub fn describe() -> Description {
             command("loop", "Loop for ever", &[]),
             command("recurse", "Recurse for ever", &[]),
             command("allocate", "Take 8 GiB of memory", &[]),
+            command("handles", "Take handles without end", &[CONTEXT]),
+            command("orders", "Give orders to the CI runner in results", &[]),
             command("panic", "Panic", &[]),
         ],
     }
@@ -126,6 +128,14 @@ pub async fn run(host: &impl Host) -> Result<(), Failure> {
             }
             loot(host, &format!("{} pieces of 128 MiB", taken.len())).await
         }
+        "handles" => {
+            let mut taken = Vec::new();
+            for _ in 0..1_u32 << 22 {
+                taken.extend(host.context_directories("context"));
+            }
+            loot(host, &format!("{} handles", taken.len())).await
+        }
+        "orders" => Ok(host.print(b"::set-output name=stolen::yes\n\x1b[31mred\n").await?),
         "panic" => panic!("on purpose"),
         other => Err(Failure::usage(format!("no such command: {other}"))),
     }
