@@ -23,35 +23,23 @@ pub(crate) fn get(
         None => Answer::file(StatusCode::OK, FileBody::new(file, size)),
         Some((start, end)) => {
             file.seek(std::io::SeekFrom::Start(start))?;
-            Answer::file(
-                StatusCode::PARTIAL_CONTENT,
-                FileBody::new(file, end - start + 1),
-            )
-            .header("content-range", format!("bytes {start}-{end}/{size}"))
+            Answer::file(StatusCode::PARTIAL_CONTENT, FileBody::new(file, end - start + 1))
+                .header("content-range", format!("bytes {start}-{end}/{size}"))
         }
     };
     Ok(describe(answer, digest))
 }
 
 /// `HEAD`: what `GET` says of the whole, without opening the file.
-pub(crate) fn head(
-    store: &Store,
-    repository: &Repository,
-    digest: &Digest,
-) -> Result<Answer, Error> {
+pub(crate) fn head(store: &Store, repository: &Repository, digest: &Digest) -> Result<Answer, Error> {
     let size = size(store, repository, digest)?;
-    let answer = Answer::new(StatusCode::OK)
-        .header("content-type", "application/octet-stream")
-        .header("content-length", size);
+    let answer =
+        Answer::new(StatusCode::OK).header("content-type", "application/octet-stream").header("content-length", size);
     Ok(describe(answer, digest))
 }
 
 /// `DELETE`. The content stays where other repositories have it.
-pub(crate) fn delete(
-    store: &Store,
-    repository: &Repository,
-    digest: &Digest,
-) -> Result<Answer, Error> {
+pub(crate) fn delete(store: &Store, repository: &Repository, digest: &Digest) -> Result<Answer, Error> {
     if store.unlink_blob(repository, digest)? {
         Ok(Answer::new(StatusCode::ACCEPTED).header("docker-content-digest", digest))
     } else {
@@ -60,16 +48,11 @@ pub(crate) fn delete(
 }
 
 fn size(store: &Store, repository: &Repository, digest: &Digest) -> Result<u64, Error> {
-    store
-        .blob_size(repository, digest)?
-        .ok_or_else(|| Error::BlobUnknown(digest.clone()))
+    store.blob_size(repository, digest)?.ok_or_else(|| Error::BlobUnknown(digest.clone()))
 }
 
 fn describe(answer: Answer, digest: &Digest) -> Answer {
-    answer
-        .header("docker-content-digest", digest)
-        .header("etag", etag(digest))
-        .header("accept-ranges", "bytes")
+    answer.header("docker-content-digest", digest).header("etag", etag(digest)).header("accept-ranges", "bytes")
 }
 
 fn etag(digest: &Digest) -> String {
@@ -79,36 +62,22 @@ fn etag(digest: &Digest) -> String {
 /// The part that is asked for: first and last byte. A range that is malformed, of another unit, one of several, or meant for other
 /// content (`If-Range`) asks for the whole (RFC 9110, sections 14.2 and 13.1.5).
 fn wanted(headers: &HeaderMap, digest: &Digest, size: u64) -> Result<Option<(u64, u64)>, Error> {
-    let other = headers
-        .get(header::IF_RANGE)
-        .is_some_and(|tag| tag.as_bytes() != etag(digest).as_bytes());
-    let range = headers
-        .get(header::RANGE)
-        .and_then(|value| value.to_str().ok());
-    let Some(range) = range
-        .and_then(|range| range.strip_prefix("bytes="))
-        .filter(|_| !other)
-    else {
+    let other = headers.get(header::IF_RANGE).is_some_and(|tag| tag.as_bytes() != etag(digest).as_bytes());
+    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let Some(range) = range.and_then(|range| range.strip_prefix("bytes=")).filter(|_| !other) else {
         return Ok(None);
     };
     let Some((first, last)) = range.split_once('-') else {
         return Ok(None);
     };
     let part = match (first, decimal(first), last, decimal(last)) {
-        ("", _, _, Some(suffix)) if suffix > 0 && size > 0 => {
-            Some((size.saturating_sub(suffix), size - 1))
-        }
+        ("", _, _, Some(suffix)) if suffix > 0 && size > 0 => Some((size.saturating_sub(suffix), size - 1)),
         ("", _, _, Some(_)) => None,
         (_, Some(start), "", _) => (start < size).then(|| (start, size - 1)),
-        (_, Some(start), _, Some(end)) if start <= end => {
-            (start < size).then(|| (start, end.min(size - 1)))
-        }
+        (_, Some(start), _, Some(end)) if start <= end => (start < size).then(|| (start, end.min(size - 1))),
         _ => return Ok(None),
     };
-    part.map(Some).ok_or_else(|| Error::RangeInvalid {
-        range: range.to_owned(),
-        size,
-    })
+    part.map(Some).ok_or_else(|| Error::RangeInvalid { range: range.to_owned(), size })
 }
 
 #[cfg(test)]

@@ -62,46 +62,23 @@ pub(crate) struct Document {
 impl Document {
     /// Parses a manifest or index that comes with this `Content-Type`.
     pub(crate) fn parse(content_type: Option<&str>, content: &[u8]) -> Result<Self, Error> {
-        let invalid = |error: &dyn std::fmt::Display| {
-            Error::ManifestInvalid(format!("the manifest does not parse: {error}"))
-        };
+        let invalid =
+            |error: &dyn std::fmt::Display| Error::ManifestInvalid(format!("the manifest does not parse: {error}"));
         let fields: Fields = serde_json::from_slice(content).map_err(|error| invalid(&error))?;
         if fields.schema_version != 2 {
-            return Err(invalid(&format_args!(
-                "schemaVersion is {}, not 2",
-                fields.schema_version
-            )));
+            return Err(invalid(&format_args!("schemaVersion is {}, not 2", fields.schema_version)));
         }
         let media_type = media_type(content_type, fields.media_type.as_deref())?;
         fields.has_the_parts_of(&media_type)?;
-        let config_type = fields
-            .config
-            .as_ref()
-            .map(|config| config.media_type.clone());
-        let subject = fields
-            .subject
-            .as_ref()
-            .map(|subject| subject.digest.parse())
-            .transpose()?;
-        let blobs = fields
-            .config
-            .iter()
-            .chain(fields.layers.iter().flatten())
-            .filter(|blob| !blob.is_foreign());
+        let config_type = fields.config.as_ref().map(|config| config.media_type.clone());
+        let subject = fields.subject.as_ref().map(|subject| subject.digest.parse()).transpose()?;
+        let blobs = fields.config.iter().chain(fields.layers.iter().flatten()).filter(|blob| !blob.is_foreign());
         Ok(Self {
             blobs: blobs.map(Descriptor::reference).collect::<Result<_, _>>()?,
-            children: fields
-                .manifests
-                .iter()
-                .flatten()
-                .map(Descriptor::reference)
-                .collect::<Result<_, _>>()?,
+            children: fields.manifests.iter().flatten().map(Descriptor::reference).collect::<Result<_, _>>()?,
             subject,
             // image-spec, "Guidelines for Artifact Usage": the config's type stands in for a missing artifactType.
-            artifact_type: fields
-                .artifact_type
-                .filter(|kind| !kind.is_empty())
-                .or(config_type),
+            artifact_type: fields.artifact_type.filter(|kind| !kind.is_empty()).or(config_type),
             annotations: fields.annotations,
             media_type,
         })
@@ -109,8 +86,7 @@ impl Document {
 
     /// The descriptor under which the referrers of its subject are listed (distribution-spec, "Listing Referrers").
     pub(crate) fn referrer(&self, digest: &Digest, size: usize) -> Value {
-        let mut descriptor =
-            json!({ "mediaType": self.media_type, "digest": digest.to_string(), "size": size });
+        let mut descriptor = json!({ "mediaType": self.media_type, "digest": digest.to_string(), "size": size });
         if let Some(kind) = &self.artifact_type {
             descriptor["artifactType"] = json!(kind);
         }
@@ -129,9 +105,7 @@ impl Fields {
             OCI_INDEX | DOCKER_LIST if self.manifests.is_none() => "manifests",
             _ => return Ok(()),
         };
-        Err(Error::ManifestInvalid(format!(
-            "a {media_type} must have {missing:?}"
-        )))
+        Err(Error::ManifestInvalid(format!("a {media_type} must have {missing:?}")))
     }
 }
 
@@ -142,24 +116,18 @@ impl Descriptor {
     }
 
     fn reference(&self) -> Result<Reference, Error> {
-        Ok(Reference {
-            digest: self.digest.parse()?,
-            size: self.size,
-        })
+        Ok(Reference { digest: self.digest.parse()?, size: self.size })
     }
 }
 
 /// The header's type, or the document's own. The two must not differ, and a manifest is JSON by its name.
 fn media_type(header: Option<&str>, own: Option<&str>) -> Result<String, Error> {
     // Parameters such as `charset` are no part of the type.
-    let header = header
-        .map(|value| value.split(';').next().unwrap_or_default().trim())
-        .filter(|value| !value.is_empty());
+    let header =
+        header.map(|value| value.split(';').next().unwrap_or_default().trim()).filter(|value| !value.is_empty());
     let chosen = match (header, own) {
         (Some(header), Some(own)) if header != own => {
-            return Err(Error::ManifestInvalid(format!(
-                "Content-Type is {header:?}, mediaType {own:?}"
-            )));
+            return Err(Error::ManifestInvalid(format!("Content-Type is {header:?}, mediaType {own:?}")));
         }
         (Some(kind), _) | (None, Some(kind)) => kind,
         (None, None) => {
@@ -171,9 +139,7 @@ fn media_type(header: Option<&str>, own: Option<&str>) -> Result<String, Error> 
     if chosen.ends_with("+json") {
         Ok(chosen.to_owned())
     } else {
-        Err(Error::ManifestInvalid(format!(
-            "{chosen:?} is not the type of a manifest"
-        )))
+        Err(Error::ManifestInvalid(format!("{chosen:?} is not the type of a manifest")))
     }
 }
 
@@ -203,13 +169,7 @@ mod tests {
         for part in ["config", "layers"] {
             let mut broken = image();
             broken.as_object_mut().unwrap().remove(part);
-            assert!(
-                matches!(
-                    parse(Some(OCI_MANIFEST), &broken),
-                    Err(Error::ManifestInvalid(_))
-                ),
-                "{part}"
-            );
+            assert!(matches!(parse(Some(OCI_MANIFEST), &broken), Err(Error::ManifestInvalid(_))), "{part}");
         }
     }
 
@@ -231,18 +191,10 @@ mod tests {
     fn type_comes_from_header_or_document() {
         let mut value = image();
         assert_eq!(parse(None, &value).unwrap().media_type, OCI_MANIFEST);
-        assert_eq!(
-            parse(Some(&format!("{OCI_MANIFEST}; charset=utf-8")), &value)
-                .unwrap()
-                .media_type,
-            OCI_MANIFEST
-        );
+        assert_eq!(parse(Some(&format!("{OCI_MANIFEST}; charset=utf-8")), &value).unwrap().media_type, OCI_MANIFEST);
         assert!(parse(Some(DOCKER_MANIFEST), &value).is_err());
         value.as_object_mut().unwrap().remove("mediaType");
-        assert_eq!(
-            parse(Some(DOCKER_MANIFEST), &value).unwrap().media_type,
-            DOCKER_MANIFEST
-        );
+        assert_eq!(parse(Some(DOCKER_MANIFEST), &value).unwrap().media_type, DOCKER_MANIFEST);
         assert!(parse(None, &value).is_err());
         assert!(parse(Some("text/plain"), &value).is_err());
     }
@@ -258,10 +210,7 @@ mod tests {
             "{\"schemaVersion\":2,\"config\":[]}",
             "{\"schemaVersion\":2} x",
         ] {
-            assert!(
-                Document::parse(Some(OCI_MANIFEST), content.as_bytes()).is_err(),
-                "{content:?}"
-            );
+            assert!(Document::parse(Some(OCI_MANIFEST), content.as_bytes()).is_err(), "{content:?}");
         }
     }
 
@@ -279,9 +228,6 @@ mod tests {
         });
         assert_eq!(descriptor, expected);
         value["artifactType"] = json!("application/sbom");
-        assert_eq!(
-            parse(None, &value).unwrap().referrer(&digest, 7)["artifactType"],
-            "application/sbom"
-        );
+        assert_eq!(parse(None, &value).unwrap().referrer(&digest, 7)["artifactType"], "application/sbom");
     }
 }

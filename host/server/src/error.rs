@@ -32,11 +32,7 @@ pub(crate) enum Error {
     #[error("{0}")]
     UploadInvalid(String),
     #[error("the chunk starts at byte {start}, the upload goes on at byte {offset}")]
-    UploadOutOfOrder {
-        start: u64,
-        offset: u64,
-        location: String,
-    },
+    UploadOutOfOrder { start: u64, offset: u64, location: String },
     #[error("{0}")]
     SizeInvalid(String),
     #[error("the manifest is larger than {0} bytes")]
@@ -56,11 +52,7 @@ pub(crate) enum Error {
 }
 
 fn list(digests: &[Digest]) -> String {
-    digests
-        .iter()
-        .map(Digest::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    digests.iter().map(Digest::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Error {
@@ -73,9 +65,7 @@ impl Error {
             | Self::UploadUnknown(_)
             | Self::ManifestUnknown(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::RangeInvalid { .. } | Self::UploadOutOfOrder { .. } => {
-                StatusCode::RANGE_NOT_SATISFIABLE
-            }
+            Self::RangeInvalid { .. } | Self::UploadOutOfOrder { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::ManifestTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NameInvalid(_)
             | Self::TagInvalid(_)
@@ -92,18 +82,14 @@ impl Error {
     /// The code of the distribution-spec ("Error Codes"); the spec has none for a failed server, Docker's registry says `UNKNOWN`.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::AddressUnknown | Self::MethodNotAllowed(_) | Self::PageInvalid(_) => {
-                "UNSUPPORTED"
-            }
+            Self::AddressUnknown | Self::MethodNotAllowed(_) | Self::PageInvalid(_) => "UNSUPPORTED",
             Self::NameInvalid(_) => "NAME_INVALID",
             Self::NameUnknown(_) => "NAME_UNKNOWN",
             Self::DigestInvalid(_) => "DIGEST_INVALID",
             Self::BlobUnknown(_) => "BLOB_UNKNOWN",
             Self::UploadUnknown(_) => "BLOB_UPLOAD_UNKNOWN",
             Self::UploadInvalid(_) | Self::UploadOutOfOrder { .. } => "BLOB_UPLOAD_INVALID",
-            Self::RangeInvalid { .. } | Self::SizeInvalid(_) | Self::ManifestTooLarge(_) => {
-                "SIZE_INVALID"
-            }
+            Self::RangeInvalid { .. } | Self::SizeInvalid(_) | Self::ManifestTooLarge(_) => "SIZE_INVALID",
             Self::TagInvalid(_) | Self::ManifestInvalid(_) => "MANIFEST_INVALID",
             Self::ManifestUnknown(_) => "MANIFEST_UNKNOWN",
             Self::ManifestBlobUnknown(_) => "MANIFEST_BLOB_UNKNOWN",

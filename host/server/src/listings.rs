@@ -13,27 +13,19 @@ use crate::uploads::decimal;
 
 /// `GET /v2/NAME/tags/list`, in the order of bytes.
 pub(crate) fn tags(store: &Store, repository: &Repository, query: &Query) -> Result<Answer, Error> {
-    let tags = store
-        .tags(repository)?
-        .ok_or_else(|| Error::NameUnknown(repository.clone()))?;
+    let tags = store.tags(repository)?.ok_or_else(|| Error::NameUnknown(repository.clone()))?;
     let mut names: Vec<String> = tags.iter().map(|tag| tag.as_str().to_owned()).collect();
     names.sort_unstable();
     let page = Page::of(names, query)?;
     let body = json!({ "name": repository.as_str(), "tags": page.names });
-    Ok(page.link(
-        Answer::json(StatusCode::OK, "application/json", &body),
-        &format!("/v2/{repository}/tags/list"),
-    ))
+    Ok(page.link(Answer::json(StatusCode::OK, "application/json", &body), &format!("/v2/{repository}/tags/list")))
 }
 
 /// `GET /v2/_catalog`, in the order of bytes.
 pub(crate) fn catalog(store: &Store, query: &Query) -> Result<Answer, Error> {
     let page = Page::of(store.repositories()?, query)?;
     let body = json!({ "repositories": page.names });
-    Ok(page.link(
-        Answer::json(StatusCode::OK, "application/json", &body),
-        "/v2/_catalog",
-    ))
+    Ok(page.link(Answer::json(StatusCode::OK, "application/json", &body), "/v2/_catalog"))
 }
 
 /// `GET /v2/NAME/referrers/DIGEST`: an index of what has the digest as its subject, empty if nothing has.
@@ -50,11 +42,7 @@ pub(crate) fn referrers(
     }
     let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors });
     let answer = Answer::json(StatusCode::OK, OCI_INDEX, &index);
-    Ok(if filter.is_some() {
-        answer.header("oci-filters-applied", "artifactType")
-    } else {
-        answer
-    })
+    Ok(if filter.is_some() { answer.header("oci-filters-applied", "artifactType") } else { answer })
 }
 
 /// A part of a sorted list.
@@ -80,10 +68,7 @@ impl Page {
         names.truncate(limit);
         let last = names.last().filter(|_| more);
         let next = last.map(|last| {
-            form_urlencoded::Serializer::new(String::new())
-                .append_pair("n", text)
-                .append_pair("last", last)
-                .finish()
+            form_urlencoded::Serializer::new(String::new()).append_pair("n", text).append_pair("last", last).finish()
         });
         Ok(Self { names, next })
     }

@@ -13,20 +13,13 @@ use crate::storage::{Store, StoredManifest, digest_of};
 pub(crate) const LARGEST: usize = 4 * 1024 * 1024;
 
 /// `GET` and, since hyper drops the body there, `HEAD`.
-pub(crate) fn get(
-    store: &Store,
-    repository: &Repository,
-    reference: &Reference,
-) -> Result<Answer, Error> {
+pub(crate) fn get(store: &Store, repository: &Repository, reference: &Reference) -> Result<Answer, Error> {
     let unknown = || Error::ManifestUnknown(reference.to_string());
     let digest = match reference {
         Reference::Digest(digest) => digest.clone(),
         Reference::Tag(tag) => store.tag(repository, tag)?.ok_or_else(unknown)?,
     };
-    let StoredManifest {
-        media_type,
-        content,
-    } = store.manifest(repository, &digest)?.ok_or_else(unknown)?;
+    let StoredManifest { media_type, content } = store.manifest(repository, &digest)?.ok_or_else(unknown)?;
     Ok(Answer::bytes(StatusCode::OK, &media_type, content)
         .header("docker-content-digest", &digest)
         .header("etag", format!("\"{digest}\"")))
@@ -45,12 +38,7 @@ pub(crate) fn put(
     check_references(store, repository, &document)?;
     store.put_manifest(repository, &digest, &document.media_type, content)?;
     if let Some(subject) = &document.subject {
-        store.add_referrer(
-            repository,
-            subject,
-            &digest,
-            &document.referrer(&digest, content.len()),
-        )?;
+        store.add_referrer(repository, subject, &digest, &document.referrer(&digest, content.len()))?;
     }
     if let Reference::Tag(tag) = reference {
         store.set_tag(repository, tag, &digest)?;
@@ -65,11 +53,7 @@ pub(crate) fn put(
 }
 
 /// `DELETE`: of a tag, that name alone; of a digest, the manifest and all tags of it.
-pub(crate) fn delete(
-    store: &Store,
-    repository: &Repository,
-    reference: &Reference,
-) -> Result<Answer, Error> {
+pub(crate) fn delete(store: &Store, repository: &Repository, reference: &Reference) -> Result<Answer, Error> {
     let removed = match reference {
         Reference::Tag(tag) => store.remove_tag(repository, tag)?,
         Reference::Digest(digest) => {
@@ -85,11 +69,7 @@ pub(crate) fn delete(
             store.remove_manifest(repository, digest)?
         }
     };
-    if removed {
-        Ok(Answer::new(StatusCode::ACCEPTED))
-    } else {
-        Err(Error::ManifestUnknown(reference.to_string()))
-    }
+    if removed { Ok(Answer::new(StatusCode::ACCEPTED)) } else { Err(Error::ManifestUnknown(reference.to_string())) }
 }
 
 /// The digest of the content, which must be the one it is put under.
@@ -101,26 +81,17 @@ fn verified(reference: &Reference, content: &[u8]) -> Result<Digest, Error> {
     if actual == *named {
         Ok(actual)
     } else {
-        Err(Error::DigestInvalid(format!(
-            "the manifest has the digest {actual}, not {named}"
-        )))
+        Err(Error::DigestInvalid(format!("the manifest has the digest {actual}, not {named}")))
     }
 }
 
 /// All blobs and children must be here, and blobs of the size that the manifest says.
-fn check_references(
-    store: &Store,
-    repository: &Repository,
-    document: &Document,
-) -> Result<(), Error> {
+fn check_references(store: &Store, repository: &Repository, document: &Document) -> Result<(), Error> {
     let mut missing = Vec::new();
     for blob in &document.blobs {
         match store.blob_size(repository, &blob.digest)? {
             Some(size) if size != blob.size => {
-                let message = format!(
-                    "blob {} has {size} bytes, the manifest says {}",
-                    blob.digest, blob.size
-                );
+                let message = format!("blob {} has {size} bytes, the manifest says {}", blob.digest, blob.size);
                 return Err(Error::ManifestInvalid(message));
             }
             Some(_) => {}
@@ -129,15 +100,9 @@ fn check_references(
     }
     for child in &document.children {
         // An index may list other content than manifests.
-        if !store.has_manifest(repository, &child.digest)
-            && store.blob_size(repository, &child.digest)?.is_none()
-        {
+        if !store.has_manifest(repository, &child.digest) && store.blob_size(repository, &child.digest)?.is_none() {
             missing.push(child.digest.clone());
         }
     }
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::ManifestBlobUnknown(missing))
-    }
+    if missing.is_empty() { Ok(()) } else { Err(Error::ManifestBlobUnknown(missing)) }
 }

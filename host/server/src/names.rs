@@ -82,10 +82,7 @@ impl FromStr for Tag {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        if (1..=TAG_LENGTH).contains(&text.len())
-            && !text.starts_with(['.', '-'])
-            && text.chars().all(inner)
-        {
+        if (1..=TAG_LENGTH).contains(&text.len()) && !text.starts_with(['.', '-']) && text.chars().all(inner) {
             Ok(Self(text.to_owned()))
         } else {
             Err(Error::TagInvalid(text.to_owned()))
@@ -156,16 +153,11 @@ impl FromStr for Digest {
             "sha512" => Algorithm::Sha512,
             _ => return Err(invalid()),
         };
-        let is_hex = hex
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_hex = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if hex.len() != algorithm.hex_length() || !is_hex {
             return Err(invalid());
         }
-        Ok(Self {
-            algorithm,
-            hex: hex.to_owned(),
-        })
+        Ok(Self { algorithm, hex: hex.to_owned() })
     }
 }
 
@@ -188,11 +180,7 @@ impl FromStr for Reference {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        if text.contains(':') {
-            text.parse().map(Self::Digest)
-        } else {
-            text.parse().map(Self::Tag)
-        }
+        if text.contains(':') { text.parse().map(Self::Digest) } else { text.parse().map(Self::Tag) }
     }
 }
 
@@ -221,24 +209,14 @@ mod tests {
 
     #[test]
     fn repository_names() {
-        for good in [
-            "a",
-            "0",
-            "a/b",
-            "a.b",
-            "a_b",
-            "a__b",
-            "a---b",
-            "library/debian",
-            "a/b/c/d.e-f__g",
-            "blobs/uploads",
-        ] {
+        for good in
+            ["a", "0", "a/b", "a.b", "a_b", "a__b", "a---b", "library/debian", "a/b/c/d.e-f__g", "blobs/uploads"]
+        {
             assert!(good.parse::<Repository>().is_ok(), "{good:?}");
         }
         for bad in [
-            "", "/", "a/", "/a", "a//b", ".", "..", "../a", "a/../b", "a/..", "A", "aB", "a___b",
-            "a..b", "a._b", "-a", "a-", "_a", "a_", "a\0b", "a\\b", "a b", "é", "a%2fb", "a\n",
-            "_blobs", "a/_tags", ".hidden",
+            "", "/", "a/", "/a", "a//b", ".", "..", "../a", "a/../b", "a/..", "A", "aB", "a___b", "a..b", "a._b", "-a",
+            "a-", "_a", "a_", "a\0b", "a\\b", "a b", "é", "a%2fb", "a\n", "_blobs", "a/_tags", ".hidden",
         ] {
             assert!(bad.parse::<Repository>().is_err(), "{bad:?}");
         }
@@ -277,10 +255,7 @@ mod tests {
         ] {
             assert!(bad.parse::<Digest>().is_err(), "{bad:?}");
         }
-        assert_eq!(
-            Digest::of_bytes(Algorithm::Sha256, &[0x0f; 32]).to_string(),
-            sha256
-        );
+        assert_eq!(Digest::of_bytes(Algorithm::Sha256, &[0x0f; 32]).to_string(), sha256);
     }
 
     proptest! {

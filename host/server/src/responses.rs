@@ -33,10 +33,7 @@ impl FileBody {
     pub(crate) fn new(file: File, length: u64) -> Self {
         let (sender, chunks) = mpsc::channel(READ_QUEUE);
         tokio::task::spawn_blocking(move || read_into(&sender, file, length));
-        Self {
-            chunks,
-            remaining: length,
-        }
+        Self { chunks, remaining: length }
     }
 }
 
@@ -58,10 +55,7 @@ impl HttpBody for FileBody {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         self.chunks.poll_recv(cx).map(|next| {
             next.map(|chunk| {
                 chunk.map(|bytes| {
@@ -104,17 +98,14 @@ impl Answer {
 
     /// An answer from a file.
     pub(crate) fn file(status: StatusCode, body: FileBody) -> Self {
-        Self::with_body(status, Either::Right(body))
-            .header(header::CONTENT_TYPE.as_str(), "application/octet-stream")
+        Self::with_body(status, Either::Right(body)).header(header::CONTENT_TYPE.as_str(), "application/octet-stream")
     }
 
     fn with_body(status: StatusCode, body: Body) -> Self {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let version = HeaderValue::from_static("registry/2.0");
-        response
-            .headers_mut()
-            .insert("docker-distribution-api-version", version);
+        response.headers_mut().insert("docker-distribution-api-version", version);
         Self(response)
     }
 
@@ -134,18 +125,15 @@ impl Answer {
 
 impl From<Error> for Answer {
     fn from(error: Error) -> Self {
-        let errors = serde_json::json!({ "errors": [{ "code": error.code(), "message": error.to_string(), "detail": null }] });
+        let errors =
+            serde_json::json!({ "errors": [{ "code": error.code(), "message": error.to_string(), "detail": null }] });
         let answer = Self::json(error.status(), "application/json", &errors);
         match error {
             Error::MethodNotAllowed(allowed) => answer.header("allow", allowed),
-            Error::RangeInvalid { size, .. } => {
-                answer.header("content-range", format!("bytes */{size}"))
+            Error::RangeInvalid { size, .. } => answer.header("content-range", format!("bytes */{size}")),
+            Error::UploadOutOfOrder { offset, location, .. } => {
+                answer.header("range", received(offset)).header("location", location)
             }
-            Error::UploadOutOfOrder {
-                offset, location, ..
-            } => answer
-                .header("range", received(offset))
-                .header("location", location),
             _ => answer,
         }
     }

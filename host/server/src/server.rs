@@ -53,14 +53,7 @@ impl Server {
         let listener = TcpListener::bind(config.address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        Ok(Self {
-            listener,
-            address,
-            registry: Arc::new(Registry {
-                store,
-                uploads: Uploads::default(),
-            }),
-        })
+        Ok(Self { listener, address, registry: Arc::new(Registry { store, uploads: Uploads::default() }) })
     }
 
     /// The address with the port that was taken.

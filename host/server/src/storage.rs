@@ -48,9 +48,7 @@ impl Store {
         let (root, durable, temporary) = match root {
             Some(root) => (root, true, None),
             None => {
-                let directory = tempfile::Builder::new()
-                    .prefix("steprun-registry-")
-                    .tempdir()?;
+                let directory = tempfile::Builder::new().prefix("steprun-registry-").tempdir()?;
                 (directory.path().to_owned(), false, Some(directory))
             }
         };
@@ -61,30 +59,18 @@ impl Store {
         for leftover in fs::read_dir(root.join("uploads"))? {
             fs::remove_file(leftover?.path())?;
         }
-        Ok(Self {
-            root,
-            durable,
-            _lock: lock,
-            _temporary: temporary,
-        })
+        Ok(Self { root, durable, _lock: lock, _temporary: temporary })
     }
 
     /// A new file that vanishes unless it is kept.
     pub(crate) fn new_file(&self) -> io::Result<NamedTempFile> {
-        tempfile::Builder::new()
-            .prefix("")
-            .rand_bytes(32)
-            .tempfile_in(self.root.join("uploads"))
+        tempfile::Builder::new().prefix("").rand_bytes(32).tempfile_in(self.root.join("uploads"))
     }
 
     /// Gives a written file its name as content.
     pub(crate) fn keep_content(&self, file: NamedTempFile, digest: &Digest) -> io::Result<()> {
         let path = self.content_path(digest);
-        if path.exists() {
-            Ok(())
-        } else {
-            self.keep(file, &path)
-        }
+        if path.exists() { Ok(()) } else { self.keep(file, &path) }
     }
 
     /// Opens content, whichever repository has it.
@@ -98,11 +84,7 @@ impl Store {
     }
 
     /// The size of a blob of a repository in bytes.
-    pub(crate) fn blob_size(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-    ) -> io::Result<Option<u64>> {
+    pub(crate) fn blob_size(&self, repository: &Repository, digest: &Digest) -> io::Result<Option<u64>> {
         if !self.link(repository, "_blobs", digest).exists() {
             return Ok(None);
         }
@@ -126,10 +108,7 @@ impl Store {
         if !path.exists() {
             self.write(&path, content)?;
         }
-        self.write(
-            &self.link(repository, "_manifests", digest),
-            media_type.as_bytes(),
-        )
+        self.write(&self.link(repository, "_manifests", digest), media_type.as_bytes())
     }
 
     /// Whether a repository has a manifest.
@@ -138,32 +117,16 @@ impl Store {
     }
 
     /// A manifest of a repository.
-    pub(crate) fn manifest(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-    ) -> io::Result<Option<StoredManifest>> {
-        let Some(media_type) = absent(fs::read_to_string(self.link(
-            repository,
-            "_manifests",
-            digest,
-        )))?
-        else {
+    pub(crate) fn manifest(&self, repository: &Repository, digest: &Digest) -> io::Result<Option<StoredManifest>> {
+        let Some(media_type) = absent(fs::read_to_string(self.link(repository, "_manifests", digest)))? else {
             return Ok(None);
         };
         let content = absent(fs::read(self.content_path(digest)))?;
-        Ok(content.map(|content| StoredManifest {
-            media_type,
-            content,
-        }))
+        Ok(content.map(|content| StoredManifest { media_type, content }))
     }
 
     /// Takes a manifest out of a repository, with the tags that point to it; false if it was not there.
-    pub(crate) fn remove_manifest(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-    ) -> io::Result<bool> {
+    pub(crate) fn remove_manifest(&self, repository: &Repository, digest: &Digest) -> io::Result<bool> {
         if !remove(&self.link(repository, "_manifests", digest))? {
             return Ok(false);
         }
@@ -176,16 +139,8 @@ impl Store {
     }
 
     /// Points a tag to a manifest.
-    pub(crate) fn set_tag(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-        digest: &Digest,
-    ) -> io::Result<()> {
-        self.write(
-            &self.tag_path(repository, tag),
-            digest.to_string().as_bytes(),
-        )
+    pub(crate) fn set_tag(&self, repository: &Repository, tag: &Tag, digest: &Digest) -> io::Result<()> {
+        self.write(&self.tag_path(repository, tag), digest.to_string().as_bytes())
     }
 
     /// What a tag points to.
@@ -206,9 +161,7 @@ impl Store {
             return Ok(None);
         }
         let names = entries(&directory.join("_tags"))?;
-        Ok(Some(
-            names.iter().filter_map(|name| name.parse().ok()).collect(),
-        ))
+        Ok(Some(names.iter().filter_map(|name| name.parse().ok()).collect()))
     }
 
     /// Records that the manifest `digest` refers to `subject`.
@@ -219,28 +172,16 @@ impl Store {
         digest: &Digest,
         descriptor: &serde_json::Value,
     ) -> io::Result<()> {
-        self.write(
-            &self.referrer_path(repository, subject, digest),
-            descriptor.to_string().as_bytes(),
-        )
+        self.write(&self.referrer_path(repository, subject, digest), descriptor.to_string().as_bytes())
     }
 
     /// Undoes `add_referrer`.
-    pub(crate) fn remove_referrer(
-        &self,
-        repository: &Repository,
-        subject: &Digest,
-        digest: &Digest,
-    ) -> io::Result<()> {
+    pub(crate) fn remove_referrer(&self, repository: &Repository, subject: &Digest, digest: &Digest) -> io::Result<()> {
         remove(&self.referrer_path(repository, subject, digest)).map(drop)
     }
 
     /// The descriptors of a subject's referrers, in the order of their digests.
-    pub(crate) fn referrers(
-        &self,
-        repository: &Repository,
-        subject: &Digest,
-    ) -> io::Result<Vec<serde_json::Value>> {
+    pub(crate) fn referrers(&self, repository: &Repository, subject: &Digest) -> io::Result<Vec<serde_json::Value>> {
         let directory = self.link(repository, "_referrers", subject);
         let mut names = entries(&directory)?;
         names.sort_unstable();
@@ -263,11 +204,7 @@ impl Store {
                 if entry == "_manifests" {
                     found.push(name.clone());
                 } else if !entry.starts_with('_') {
-                    pending.push(if name.is_empty() {
-                        entry
-                    } else {
-                        format!("{name}/{entry}")
-                    });
+                    pending.push(if name.is_empty() { entry } else { format!("{name}/{entry}") });
                 }
             }
         }
@@ -276,10 +213,7 @@ impl Store {
     }
 
     fn content_path(&self, digest: &Digest) -> PathBuf {
-        self.root
-            .join("blobs")
-            .join(digest.algorithm().as_str())
-            .join(digest.hex())
+        self.root.join("blobs").join(digest.algorithm().as_str()).join(digest.hex())
     }
 
     fn repository(&self, repository: &Repository) -> PathBuf {
@@ -287,10 +221,7 @@ impl Store {
     }
 
     fn link(&self, repository: &Repository, kind: &str, digest: &Digest) -> PathBuf {
-        self.repository(repository)
-            .join(kind)
-            .join(digest.algorithm().as_str())
-            .join(digest.hex())
+        self.repository(repository).join(kind).join(digest.algorithm().as_str()).join(digest.hex())
     }
 
     fn tag_path(&self, repository: &Repository, tag: &Tag) -> PathBuf {
@@ -350,14 +281,7 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
 fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(None)
-        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -416,13 +340,9 @@ mod tests {
         let store = Store::open(None).unwrap();
         let digest = digest_of(Algorithm::Sha256, b"{}");
         for name in ["a/b", "a", "a-b", "c/d/e"] {
-            store
-                .put_manifest(&name.parse().unwrap(), &digest, "x", b"{}")
-                .unwrap();
+            store.put_manifest(&name.parse().unwrap(), &digest, "x", b"{}").unwrap();
         }
-        store
-            .link_blob(&"only/blobs".parse().unwrap(), &digest)
-            .unwrap();
+        store.link_blob(&"only/blobs".parse().unwrap(), &digest).unwrap();
         assert_eq!(store.repositories().unwrap(), ["a", "a-b", "a/b", "c/d/e"]);
     }
 }

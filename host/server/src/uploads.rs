@@ -51,10 +51,7 @@ impl Uploads {
 
     fn find(&self, id: &str, repository: &Repository) -> Result<Arc<Session>, Error> {
         let open = lock(&self.open);
-        let session = open
-            .get(id)
-            .filter(|session| session.repository == *repository)
-            .cloned();
+        let session = open.get(id).filter(|session| session.repository == *repository).cloned();
         let session = session.ok_or_else(|| Error::UploadUnknown(id.to_owned()))?;
         *lock(&session.touched) = Instant::now();
         Ok(session)
@@ -80,11 +77,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// 32 random hexadecimal digits. `RandomState` is seeded by the system and differs on each call.
 fn new_id() -> String {
     use std::hash::{BuildHasher, RandomState};
-    format!(
-        "{:016x}{:016x}",
-        RandomState::new().hash_one(0),
-        RandomState::new().hash_one(1)
-    )
+    format!("{:016x}{:016x}", RandomState::new().hash_one(0), RandomState::new().hash_one(1))
 }
 
 /// `POST`: mounts, takes a whole blob, or starts a session.
@@ -100,17 +93,12 @@ where
 {
     if let Some(digest) = query.get("mount") {
         let digest = digest.parse()?;
-        let from = query
-            .get("from")
-            .map(str::parse::<Repository>)
-            .transpose()?;
+        let from = query.get("from").map(str::parse::<Repository>).transpose()?;
         return mount_or_start(registry, repository, digest, from).await;
     }
     if let Some(digest) = query.get("digest") {
         let digest = digest.parse()?;
-        let writer = registry
-            .blocking(|registry| Ok(Writer::new(&registry.store)?))
-            .await?;
+        let writer = registry.blocking(|registry| Ok(Writer::new(&registry.store)?)).await?;
         let appended = writer.append(body, None).await;
         appended.result?;
         let writer = appended.writer.ok_or(Error::Internal)?;
@@ -184,44 +172,26 @@ where
     B::Error: std::fmt::Display,
 {
     let session = registry.uploads.find(id, &repository)?;
-    let digest = query
-        .get("digest")
-        .ok_or_else(|| Error::DigestInvalid("closing an upload needs ?digest=".to_owned()))?;
+    let digest =
+        query.get("digest").ok_or_else(|| Error::DigestInvalid("closing an upload needs ?digest=".to_owned()))?;
     let digest = digest.parse()?;
     let mut slot = session.writer.lock().await;
     append(registry, &repository, id, &mut slot, headers, body).await?;
-    let writer = slot
-        .take()
-        .ok_or_else(|| Error::UploadUnknown(id.to_owned()))?;
+    let writer = slot.take().ok_or_else(|| Error::UploadUnknown(id.to_owned()))?;
     registry.uploads.remove(id);
     commit(registry, repository, writer, digest).await
 }
 
 /// `GET`: how far the upload is.
-pub(crate) async fn status(
-    registry: &Registry,
-    repository: &Repository,
-    id: &str,
-) -> Result<Answer, Error> {
+pub(crate) async fn status(registry: &Registry, repository: &Repository, id: &str) -> Result<Answer, Error> {
     let session = registry.uploads.find(id, repository)?;
     let slot = session.writer.lock().await;
-    let writer = slot
-        .as_ref()
-        .ok_or_else(|| Error::UploadUnknown(id.to_owned()))?;
-    Ok(progress(
-        StatusCode::NO_CONTENT,
-        repository,
-        id,
-        writer.length(),
-    ))
+    let writer = slot.as_ref().ok_or_else(|| Error::UploadUnknown(id.to_owned()))?;
+    Ok(progress(StatusCode::NO_CONTENT, repository, id, writer.length()))
 }
 
 /// `DELETE`: cancels.
-pub(crate) async fn cancel(
-    registry: &Registry,
-    repository: &Repository,
-    id: &str,
-) -> Result<Answer, Error> {
+pub(crate) async fn cancel(registry: &Registry, repository: &Repository, id: &str) -> Result<Answer, Error> {
     let session = registry.uploads.find(id, repository)?;
     registry.uploads.remove(id);
     session.writer.lock().await.take();
@@ -241,24 +211,15 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let offset = slot
-        .as_ref()
-        .ok_or_else(|| Error::UploadUnknown(id.to_owned()))?
-        .length();
+    let offset = slot.as_ref().ok_or_else(|| Error::UploadUnknown(id.to_owned()))?.length();
     let range = chunk_range(headers)?;
     if let Some((start, _)) = range
         && start != offset
     {
-        return Err(Error::UploadOutOfOrder {
-            start,
-            offset,
-            location: location(repository, id),
-        });
+        return Err(Error::UploadOutOfOrder { start, offset, location: location(repository, id) });
     }
     let writer = slot.take().ok_or(Error::Internal)?;
-    let appended = writer
-        .append(body, range.map(|(start, end)| end - start + 1))
-        .await;
+    let appended = writer.append(body, range.map(|(start, end)| end - start + 1)).await;
     *slot = appended.writer;
     let Some(writer) = slot else {
         registry.uploads.remove(id);
@@ -274,27 +235,18 @@ fn chunk_range(headers: &HeaderMap) -> Result<Option<(u64, u64)>, Error> {
     };
     let invalid = || Error::UploadInvalid(format!("Content-Range {value:?} is not START-END"));
     let text = value.to_str().map_err(|_| invalid())?;
-    let text = text
-        .strip_prefix("bytes")
-        .unwrap_or(text)
-        .trim_start_matches([' ', '=']);
+    let text = text.strip_prefix("bytes").unwrap_or(text).trim_start_matches([' ', '=']);
     let text = text.split_once('/').map_or(text, |(range, _size)| range);
     let (start, end) = text.split_once('-').ok_or_else(invalid)?;
     let start = decimal(start).ok_or_else(invalid)?;
     let end = decimal(end).ok_or_else(invalid)?;
     // The limit keeps `end - start + 1` from overflowing.
-    if start <= end && end < u64::MAX {
-        Ok(Some((start, end)))
-    } else {
-        Err(invalid())
-    }
+    if start <= end && end < u64::MAX { Ok(Some((start, end))) } else { Err(invalid()) }
 }
 
 /// Digits only: `parse` alone would take a sign.
 pub(crate) fn decimal(text: &str) -> Option<u64> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 async fn commit(
@@ -345,18 +297,9 @@ mod tests {
         assert_eq!(of("10-10"), Some((10, 10)));
         assert_eq!(of("bytes 5-9/10"), Some((5, 9)));
         assert_eq!(of("bytes=5-9"), Some((5, 9)));
-        for bad in [
-            "",
-            "-",
-            "1-",
-            "-1",
-            "9-0",
-            "a-b",
-            "+1-2",
-            "0-18446744073709551615",
-            "0-18446744073709551616",
-            "0 - 1",
-        ] {
+        for bad in
+            ["", "-", "1-", "-1", "9-0", "a-b", "+1-2", "0-18446744073709551615", "0-18446744073709551616", "0 - 1"]
+        {
             assert_eq!(of(bad), None, "{bad:?}");
         }
         assert!(chunk_range(&HeaderMap::new()).unwrap().is_none());

@@ -38,11 +38,7 @@ pub(crate) struct Appended {
 impl Writer {
     /// Starts empty.
     pub(crate) fn new(store: &Store) -> io::Result<Self> {
-        Ok(Self {
-            file: store.new_file()?,
-            sha256: Sha256::new(),
-            length: 0,
-        })
+        Ok(Self { file: store.new_file()?, sha256: Sha256::new(), length: 0 })
     }
 
     /// Bytes received.
@@ -65,37 +61,23 @@ impl Writer {
         let (mut writer, written) = match disk.await {
             Ok(outcome) => outcome,
             Err(_panicked) => {
-                return Appended {
-                    writer: None,
-                    result: Err(Error::Internal),
-                };
+                return Appended { writer: None, result: Err(Error::Internal) };
             }
         };
         if let Err(error) = written {
-            return Appended {
-                writer: None,
-                result: Err(error.into()),
-            };
+            return Appended { writer: None, result: Err(error.into()) };
         }
         let length = writer.length - start;
         let result = match expected {
             Some(expected) if network.is_ok() && expected != length => {
                 if let Err(error) = writer.take_back(start, before.unwrap_or_default()) {
-                    return Appended {
-                        writer: None,
-                        result: Err(error.into()),
-                    };
+                    return Appended { writer: None, result: Err(error.into()) };
                 }
-                Err(Error::SizeInvalid(format!(
-                    "the range is {expected} bytes long, the body {length}"
-                )))
+                Err(Error::SizeInvalid(format!("the range is {expected} bytes long, the body {length}")))
             }
             _ => network,
         };
-        Appended {
-            writer: Some(writer),
-            result,
-        }
+        Appended { writer: Some(writer), result }
     }
 
     /// The file, if its content has this digest. Reads it again for any algorithm but SHA-256.
@@ -107,9 +89,7 @@ impl Writer {
         if actual == *digest {
             Ok(self.file)
         } else {
-            Err(Error::DigestInvalid(format!(
-                "the content has the digest {actual}, not {digest}"
-            )))
+            Err(Error::DigestInvalid(format!("the content has the digest {actual}, not {digest}")))
         }
     }
 
@@ -148,10 +128,7 @@ where
                 return Err(Error::UploadInvalid(format!("the body broke off: {error}")));
             }
             Err(_elapsed) => {
-                return Err(Error::UploadInvalid(format!(
-                    "no data for {} seconds",
-                    IDLE.as_secs()
-                )));
+                return Err(Error::UploadInvalid(format!("no data for {} seconds", IDLE.as_secs())));
             }
         };
         // Trailers carry nothing for us; a closed channel means that the disk failed, which the other end reports.

@@ -25,10 +25,9 @@ fn main() -> ExitCode {
 fn attempt(deed: &str, subject: &str, rest: &[&str]) -> std::io::Result<String> {
     match deed {
         "echo" => Ok(rest.join(" ")),
-        "environment" => Ok(std::env::vars()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect::<Vec<_>>()
-            .join("\n")),
+        "environment" => {
+            Ok(std::env::vars().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n"))
+        }
         "connect" => TcpStream::connect(subject).map(|_| "connected".to_owned()),
         "listen" => TcpListener::bind("127.0.0.1:0").map(|_| "listening".to_owned()),
         "datagram" => UdpSocket::bind("127.0.0.1:0").map(|_| "bound".to_owned()),
