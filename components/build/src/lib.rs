@@ -25,7 +25,6 @@ mod publish;
 mod quote;
 mod scope;
 mod stage;
-mod suggest;
 
 pub use arguments::describe;
 pub use build::run;

@@ -6,8 +6,8 @@ use steprun_dockerfile::instruction::{Kind, Stage};
 use steprun_dockerfile::{Dockerfile, Word};
 use steprun_ports::Failure;
 
+use crate::diagnose;
 use crate::scope::{Globals, Text};
-use crate::{diagnose, suggest};
 
 /// What a stage begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +100,7 @@ fn find_target(dockerfile: &Dockerfile, target: Option<&str>) -> Result<usize, F
 fn no_target(dockerfile: &Dockerfile, wanted: &str) -> Failure {
     let failure = Failure::failed(format!("the Dockerfile has no stage `{wanted}`"));
     let names = || dockerfile.stages.iter().filter_map(|stage| stage.name.as_deref());
-    match suggest::nearest(wanted, names()) {
+    match steprun_dockerfile::suggest::nearest(wanted, names()) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None if names().next().is_none() => failure.hint("its stages have no names; their indices begin with 0"),
         None => failure.hint(format!("it has {}", names().collect::<Vec<_>>().join(", "))),
@@ -143,7 +143,7 @@ pub(crate) fn base(text: Text<'_>, dockerfile: &Dockerfile, globals: &Globals, i
 /// A failure to get an image, with the name of a stage that may have been meant.
 pub(crate) fn or_stage(dockerfile: &Dockerfile, before: usize, name: &str, failure: Failure) -> Failure {
     let names = dockerfile.stages[..before].iter().filter_map(|stage| stage.name.as_deref());
-    match suggest::nearest(name, names) {
+    match steprun_dockerfile::suggest::nearest(name, names) {
         Some(near) if failure.hint.is_none() => failure.hint(format!("did you mean the stage `{near}`?")),
         _ => failure,
     }

@@ -7,7 +7,7 @@ use steprun_dockerfile::{Dockerfile, Source, Word, expand};
 use steprun_image::Platform;
 use steprun_ports::{Failure, Host};
 
-use crate::{diagnose, suggest};
+use crate::diagnose;
 
 /// ARGs that exist without being declared, in upper and lower case; for RUN only, so nothing here gives them a value.
 const PREDEFINED: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY", "SOURCE_DATE_EPOCH"];
@@ -173,7 +173,7 @@ impl Scope {
 
     pub(crate) fn warn_undefined<H: Host>(&self, host: &H, text: Text<'_>, word: &Word, undefined: &[String]) {
         for name in undefined.iter().filter(|name| !self.declared.contains(*name)) {
-            let near = suggest::nearest(name, self.variables.0.keys().map(String::as_str));
+            let near = steprun_dockerfile::suggest::nearest(name, self.variables.0.keys().map(String::as_str));
             let meant = near.map_or_else(String::new, |near| format!(" (did you mean `${near}`?)"));
             diagnose::warn(host, text.source, word.span, &format!("the variable `${name}` is not defined{meant}"));
         }
@@ -202,7 +202,7 @@ pub(crate) fn unused_build_args(
     });
     unused
         .map(|name| {
-            let near = suggest::nearest(name, declared.iter().copied());
+            let near = steprun_dockerfile::suggest::nearest(name, declared.iter().copied());
             let meant = near.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
             format!("no ARG asks for the build argument `{name}`{meant}")
         })

@@ -12,9 +12,12 @@ use crate::{Error, Result, Snapshot};
 const BUFFER: usize = 256 * 1024;
 
 impl Snapshot {
-    /// Writes the whole file system as an uncompressed tar archive, sorted by path; equal trees give equal bytes.
+    /// Writes the whole file system as an uncompressed tar archive, sorted by path; equal trees give equal bytes. The root itself is
+    /// no entry: an archive is unpacked into a directory that is there.
     pub fn export(&self, to: &mut dyn Write) -> Result<()> {
-        write_entries(diff::all(self.tree()), to)
+        let mut entries = diff::all(self.tree());
+        entries.remove(b"".as_slice());
+        write_entries(entries, to)
     }
 }
 

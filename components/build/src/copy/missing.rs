@@ -3,7 +3,7 @@
 use steprun_ports::{Failure, Host, Tree};
 
 use super::origin::Origin;
-use crate::{paths, suggest};
+use crate::paths;
 
 /// The failure for a source that does not exist, with the most likely reason as its hint.
 pub(super) async fn failure<H: Host>(origin: &Origin<H>, source: &str) -> Failure {
@@ -40,7 +40,7 @@ async fn similar<H: Host>(origin: &Origin<H>, path: &str) -> Option<String> {
             continue;
         }
         let names = entries.iter().map(|entry| entry.name.as_str());
-        let near = suggest::nearest(component, names)?;
+        let near = steprun_dockerfile::suggest::nearest(component, names)?;
         let rest = &path[paths::join(&directory, component).len()..];
         return Some(format!("{}{rest}", paths::join(&directory, near)));
     }

@@ -1,0 +1,146 @@
+//! The command line: the host's own flags and commands, and a step's, which is made from its description.
+
+pub mod arguments;
+pub mod options;
+pub mod step;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::exit::{Exit, Failure};
+use options::HostOptions;
+
+/// Runs CI pipeline steps as WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "steprun", version, about, max_term_width = 120, override_usage = "steprun [OPTIONS] STEP [ARGS]...", after_long_help = after_help())]
+struct Cli {
+    #[command(flatten)]
+    host: HostOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print what a step imports, its command line, and the grants that arguments would give it
+    Inspect(Inspect),
+    /// Serve an OCI registry from a directory
+    Registry(RegistryCommand),
+    /// `build`, `promote`, or the path of a component: `./lint.wasm`
+    #[command(external_subcommand)]
+    Step(Vec<OsString>),
+}
+
+/// `steprun inspect STEP [ARGS]`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// `build`, `promote`, or the path of a component
+    pub step: OsString,
+    /// The step's arguments, to see the grants that they give
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+struct RegistryCommand {
+    #[command(subcommand)]
+    command: RegistrySubcommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum RegistrySubcommand {
+    /// Serve until interrupted; prints the address as one line on standard output when ready
+    Serve(Serve),
+}
+
+/// `steprun registry serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub address: std::net::SocketAddr,
+    /// Where blobs and manifests are kept; a temporary directory if not given
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Run a step.
+    Step {
+        /// A built-in name or a path.
+        step: OsString,
+        /// The host's flags before it.
+        before: Vec<OsString>,
+        /// All that follows it.
+        after: Vec<OsString>,
+    },
+    /// Look at a step.
+    Inspect(Inspect, HostOptions),
+    /// Serve a registry.
+    Serve(Serve, HostOptions),
+}
+
+impl Invocation {
+    /// Reads the command line; `arguments` begins with the program's name.
+    ///
+    /// # Errors
+    /// The text to print and the status to exit with, for `--help`, `--version` and usage errors.
+    pub fn parse(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        let matches = Cli::command().try_get_matches_from(&arguments)?;
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok(match cli.command {
+            Command::Inspect(inspect) => Self::Inspect(inspect, cli.host),
+            Command::Registry(registry) => match registry.command {
+                RegistrySubcommand::Serve(serve) => Self::Serve(serve, cli.host),
+            },
+            Command::Step(words) => {
+                // The step's own words are the tail; what is between the program's name and them are the host's flags.
+                let first = arguments.len() - words.len();
+                let mut words = words.into_iter();
+                let step = words.next().unwrap_or_default();
+                Self::Step { step, before: arguments[1..first].to_vec(), after: words.collect() }
+            }
+        })
+    }
+}
+
+/// Turns clap's refusal into what to do with it: text for standard output, or a failure.
+///
+/// # Errors
+/// All but `--help` and `--version`.
+pub fn report(error: &clap::Error) -> Result<(), Failure> {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            error.print().map_err(|e| Failure::io("can't write to standard output", e))
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Err(Failure::usage("no step is given").hint("`steprun --help` lists what there is"))
+        }
+        _ => {
+            let text = error.to_string();
+            Err(Failure::new(Exit::Usage, text.trim_start_matches("error: ").trim_end().to_owned()))
+        }
+    }
+}
+
+fn after_help() -> String {
+    let mut help = String::from(
+        "Examples:\n  \
+         steprun build -c . -d registry.example/team/app:1.0\n  \
+         steprun promote copy registry.example/testing/app:1.0 registry.example/stable/app:1.0\n  \
+         steprun ./lint.wasm --help\n\nSteps:\n",
+    );
+    for built_in in &steprun_bundle::BUILT_IN {
+        help.push_str(&format!("  {:<8}  {}\n", built_in.name, built_in.summary));
+    }
+    help.push_str("\nExit status:\n");
+    for (status, meaning) in Exit::TABLE {
+        help.push_str(&format!("  {status:>3}  {meaning}\n"));
+    }
+    help
+}

@@ -1,0 +1,221 @@
+//! What the arguments of a call grant, beyond the handles themselves: a reader can see here all that a step could reach.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use steprun_client::{Digest, RepositoryName, Selector, Tag};
+
+use crate::bindings::exported::{RegistryAccess, ValueKind};
+use crate::cli::arguments::{Arguments, ImageValue, Values};
+use crate::error::{CallError, CallResult};
+
+/// From where the images that a step's input names may be pulled. Asking for a name is itself a way out for data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pulls {
+    /// From any registry: the step is part of the host.
+    Any,
+    /// From these registries.
+    From(BTreeSet<String>),
+}
+
+impl Pulls {
+    /// The registries that arguments name, and those of `--allow-pull`, where `*` is any.
+    pub fn of(arguments: &Arguments, allowed: &[String]) -> Self {
+        if allowed.iter().any(|registry| registry == "*") {
+            return Self::Any;
+        }
+        let named = arguments.values.values().flat_map(|values| match values {
+            Values::Images(images) => images.iter().map(|image| image.repository.registry().to_owned()).collect(),
+            Values::Repositories(names) => names.iter().map(|(name, _)| name.registry().to_owned()).collect(),
+            _ => Vec::new(),
+        });
+        let allowed = allowed.iter().map(|registry| match registry.as_str() {
+            // The name that people use and the one that references are normalised to.
+            "docker.io" => "index.docker.io".to_owned(),
+            other => other.to_owned(),
+        });
+        Self::From(named.chain(allowed).collect())
+    }
+
+    /// Fails unless the registry of the name is granted.
+    pub fn check(&self, name: &RepositoryName) -> CallResult<()> {
+        match self {
+            Self::Any => Ok(()),
+            Self::From(registries) if registries.contains(name.registry()) => Ok(()),
+            Self::From(_) => Err(CallError::denied(
+                "registry.resolve",
+                name,
+                "a step that is not built in may only ask registries that an argument names, since a name can carry data out",
+                Some(format!("`--allow-pull {}` would grant it", name.registry())),
+            )),
+        }
+    }
+}
+
+/// Which manifests of a repository may be asked for.
+#[derive(Debug, Clone)]
+pub enum Scope {
+    /// Any.
+    Whole,
+    /// Those that an argument named and those that they refer to: a name that is asked for can carry data out.
+    Named(Arc<Mutex<Names>>),
+}
+
+/// Names that are known to be harmless: typed by the caller, or read from the registry itself.
+#[derive(Debug, Default)]
+pub struct Names {
+    tags: HashSet<String>,
+    digests: HashSet<String>,
+}
+
+impl Scope {
+    /// The image that was typed.
+    pub fn of(tag: Option<&Tag>, digest: Option<&Digest>) -> Self {
+        let names = Names {
+            tags: tag.map(|tag| tag.as_str().to_owned()).into_iter().collect(),
+            digests: digest.map(ToString::to_string).into_iter().collect(),
+        };
+        Self::Named(Arc::new(Mutex::new(names)))
+    }
+
+    /// Learns the digests in a manifest that was read from the registry.
+    pub fn learn(&self, digest: &Digest, manifest: &[u8]) {
+        let Self::Named(names) = self else { return };
+        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.digests.insert(digest.to_string());
+        if let Ok(json) = serde_json::from_slice(manifest) {
+            collect_digests(&json, &mut names.digests);
+        }
+    }
+
+    /// Fails unless the tag or digest may be asked for.
+    pub fn check(&self, name: &RepositoryName, selector: &Selector) -> CallResult<()> {
+        let Self::Named(names) = self else { return Ok(()) };
+        let names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match selector {
+            Selector::Tag(tag) => names.tags.contains(tag.as_str()),
+            Selector::Digest(digest) => names.digests.contains(&digest.to_string()),
+        };
+        if known {
+            return Ok(());
+        }
+        Err(CallError::denied(
+            "registry.pull",
+            format_args!("{name}, {selector}"),
+            "no argument names it, and nothing that was read refers to it; a name that is asked for can carry data out",
+            None,
+        ))
+    }
+
+    /// Fails unless all of the repository is granted.
+    pub fn check_whole(&self, name: &RepositoryName, what: &str) -> CallResult<()> {
+        match self {
+            Self::Whole => Ok(()),
+            Self::Named(_) => Err(CallError::denied(
+                "registry.pull",
+                format_args!("{name}, {what}"),
+                "an argument names only one image of it",
+                None,
+            )),
+        }
+    }
+}
+
+fn collect_digests(json: &serde_json::Value, found: &mut HashSet<String>) {
+    match json {
+        serde_json::Value::Object(fields) => {
+            if let Some(serde_json::Value::String(digest)) = fields.get("digest") {
+                found.insert(digest.clone());
+            }
+            fields.values().for_each(|value| collect_digests(value, found));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect_digests(item, found)),
+        _ => {}
+    }
+}
+
+/// One line of what arguments grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The capability: `context.read`, `registry.push`.
+    pub capability: &'static str,
+    /// On what.
+    pub subject: String,
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<16} {}", self.capability, self.subject)
+    }
+}
+
+/// All that the arguments grant, in the order of their names.
+pub fn grants(arguments: &Arguments, pulls: &Pulls) -> Vec<Grant> {
+    let mut grants: Vec<Grant> = arguments.values.values().flat_map(grants_of).collect();
+    match pulls {
+        Pulls::Any => grants.push(Grant {
+            capability: "registry.resolve",
+            subject: "images of any registry that the step's input names".to_owned(),
+        }),
+        Pulls::From(registries) => grants.extend(registries.iter().map(|registry| Grant {
+            capability: "registry.resolve",
+            subject: format!("images of {registry} that the step's input names"),
+        })),
+    }
+    grants
+}
+
+fn grants_of(values: &Values) -> Vec<Grant> {
+    fn each<T>(capability: &'static str, items: &[T], subject: impl Fn(&T) -> String) -> Vec<Grant> {
+        items.iter().map(|item| Grant { capability, subject: subject(item) }).collect()
+    }
+    match values {
+        Values::Flag(_) | Values::Texts(_) | Values::Integers(_) | Values::Pairs(_) => Vec::new(),
+        Values::ContextDirectories(paths) => each("context.read", paths, |path| path.display().to_string()),
+        Values::InputFiles(paths) => each("file.read", paths, |path| path.display().to_string()),
+        Values::OutputFiles(paths) | Values::OutputDirectories(paths) => {
+            each("file.write", paths, |path| path.display().to_string())
+        }
+        Values::Images(images) => images
+            .iter()
+            .map(|image| Grant { capability: capability(image.access), subject: image_subject(image) })
+            .collect(),
+        Values::Repositories(names) => names
+            .iter()
+            .map(|(name, access)| Grant { capability: capability(*access), subject: name.to_string() })
+            .collect(),
+    }
+}
+
+fn image_subject(image: &ImageValue) -> String {
+    match image.access {
+        RegistryAccess::Pull => format!("{} ({})", image.repository, image.typed),
+        RegistryAccess::Push | RegistryAccess::Delete => image.repository.to_string(),
+    }
+}
+
+/// The capability that an access is called by.
+pub fn capability(access: RegistryAccess) -> &'static str {
+    match access {
+        RegistryAccess::Pull => "registry.pull",
+        RegistryAccess::Push => "registry.push",
+        RegistryAccess::Delete => "registry.delete",
+    }
+}
+
+/// What a value's kind grants, for people who look at a step before they call it.
+pub fn granted_by(kind: &ValueKind) -> Option<&'static str> {
+    match kind {
+        ValueKind::ContextDirectory => Some("reads everything below the directory"),
+        ValueKind::Image(access) | ValueKind::Repository(access) => Some(match access {
+            RegistryAccess::Pull => "reads from the repository",
+            RegistryAccess::Push => "reads from and writes to the repository",
+            RegistryAccess::Delete => "reads from, writes to and deletes in the repository",
+        }),
+        ValueKind::File(crate::bindings::exported::FileAccess::Read) => Some("reads the file"),
+        ValueKind::File(crate::bindings::exported::FileAccess::Write) => Some("writes the file"),
+        ValueKind::OutputDirectory => Some("writes in the directory"),
+        _ => None,
+    }
+}

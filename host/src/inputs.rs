@@ -1,0 +1,207 @@
+//! The capability `inputs`: the values that the caller typed. Each handle that is made here is a grant, and no other place makes one.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use wasmtime::component::{Accessor, HasSelf, Resource};
+
+use crate::bindings::inputs::{self, Host, HostInputFile, HostInputFileWithStore};
+use crate::bindings::types;
+use crate::calls::{blocking, table_get};
+use crate::cli::arguments::Values;
+use crate::context::DirectoryHandle;
+use crate::error::{CallError, CallResult};
+use crate::grants::Scope;
+use crate::outputs::{OutputDirectoryHandle, OutputFileHandle};
+use crate::registry::RepositoryHandle;
+use crate::session::State;
+
+/// A file that an argument named for reading.
+#[derive(Debug, Clone)]
+pub struct InputFileHandle {
+    path: PathBuf,
+}
+
+impl InputFileHandle {
+    fn is_standard_input(&self) -> bool {
+        self.path == Path::new("-")
+    }
+
+    /// Begins to read the file.
+    pub fn open(&self) -> CallResult<Box<dyn Read + Send>> {
+        if self.is_standard_input() {
+            return Ok(Box::new(io::stdin()));
+        }
+        Ok(Box::new(open(&self.path)?))
+    }
+}
+
+fn open(path: &Path) -> CallResult<File> {
+    File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            CallError::Error(types::Error::NotFound(format!("there is no file `{}`", path.display())))
+        }
+        _ => CallError::io(format_args!("can't open `{}`", path.display()), error),
+    })
+}
+
+fn read(from: impl Read, name: &Path, limit: u64) -> CallResult<Vec<u8>> {
+    let mut content = Vec::new();
+    let taken = from.take(limit.saturating_add(1)).read_to_end(&mut content);
+    taken.map_err(|error| CallError::io(format_args!("can't read `{}`", name.display()), error))?;
+    if content.len() as u64 > limit {
+        return Err(CallError::invalid(format_args!("`{}` is larger than {limit} bytes", name.display())));
+    }
+    Ok(content)
+}
+
+impl State {
+    /// The values of a parameter, or a trap: asking for what was not described is an error of the step.
+    fn values<'a, V>(&'a self, name: &str, select: impl FnOnce(&'a Values) -> Option<V>) -> wasmtime::Result<V> {
+        let values = self.session.arguments.values.get(name);
+        values.and_then(select).ok_or_else(|| {
+            wasmtime::Error::msg(format!(
+                "the step asked for the input `{name}`, which it did not describe for this command, or not as this kind"
+            ))
+        })
+    }
+
+    fn push_all<H: Send + 'static>(&mut self, objects: Vec<H>) -> wasmtime::Result<Vec<Resource<H>>> {
+        objects.into_iter().map(|object| Ok(self.table.push(object)?)).collect()
+    }
+}
+
+/// `Some` of what the variant holds, copied.
+macro_rules! of {
+    ($variant:path) => {
+        |values| match values {
+            $variant(inner) => Some(inner.clone()),
+            _ => None,
+        }
+    };
+}
+
+impl Host for State {
+    fn command(&mut self) -> wasmtime::Result<String> {
+        Ok(self.session.arguments.command.clone())
+    }
+
+    fn flag(&mut self, name: String) -> wasmtime::Result<bool> {
+        self.values(&name, of!(Values::Flag))
+    }
+
+    fn texts(&mut self, name: String) -> wasmtime::Result<Vec<String>> {
+        self.values(&name, of!(Values::Texts))
+    }
+
+    fn integers(&mut self, name: String) -> wasmtime::Result<Vec<i64>> {
+        self.values(&name, of!(Values::Integers))
+    }
+
+    fn pairs(&mut self, name: String) -> wasmtime::Result<Vec<(String, Option<String>)>> {
+        self.values(&name, of!(Values::Pairs))
+    }
+
+    fn context_directories(&mut self, name: String) -> wasmtime::Result<Vec<Resource<DirectoryHandle>>> {
+        let paths = self.values(&name, of!(Values::ContextDirectories))?;
+        self.push_all(paths.into_iter().map(DirectoryHandle::new).collect())
+    }
+
+    fn images(&mut self, name: String) -> wasmtime::Result<Vec<inputs::Image>> {
+        let images = self.values(&name, of!(Values::Images))?;
+        let built_in = self.session.built_in;
+        images
+            .into_iter()
+            .map(|image| {
+                let pull_only = image.access == crate::bindings::exported::RegistryAccess::Pull;
+                let scope = if pull_only && !built_in {
+                    Scope::of(image.tag.as_ref(), image.digest.as_ref())
+                } else {
+                    Scope::Whole
+                };
+                let handle = RepositoryHandle { name: image.repository, access: image.access, scope };
+                Ok(inputs::Image {
+                    repository: self.table.push(handle)?,
+                    typed: image.typed,
+                    tag: image.tag.map(|tag| tag.to_string()),
+                    digest: image.digest.map(|digest| digest.to_string()),
+                })
+            })
+            .collect()
+    }
+
+    fn repositories(&mut self, name: String) -> wasmtime::Result<Vec<Resource<RepositoryHandle>>> {
+        let names = self.values(&name, of!(Values::Repositories))?;
+        self.push_all(
+            names.into_iter().map(|(name, access)| RepositoryHandle { name, access, scope: Scope::Whole }).collect(),
+        )
+    }
+
+    fn input_files(&mut self, name: String) -> wasmtime::Result<Vec<Resource<InputFileHandle>>> {
+        let paths = self.values(&name, of!(Values::InputFiles))?;
+        self.push_all(paths.into_iter().map(|path| InputFileHandle { path }).collect())
+    }
+
+    fn output_files(&mut self, name: String) -> wasmtime::Result<Vec<Resource<OutputFileHandle>>> {
+        let paths = self.values(&name, of!(Values::OutputFiles))?;
+        self.push_all(paths.into_iter().map(OutputFileHandle::new).collect())
+    }
+
+    fn output_directories(&mut self, name: String) -> wasmtime::Result<Vec<Resource<OutputDirectoryHandle>>> {
+        let paths = self.values(&name, of!(Values::OutputDirectories))?;
+        self.push_all(paths.into_iter().map(OutputDirectoryHandle::new).collect())
+    }
+
+    fn host_platform(&mut self) -> wasmtime::Result<String> {
+        Ok(host_platform().to_owned())
+    }
+}
+
+/// The words of the OCI image-spec, which are Go's, for the machine that this was compiled for.
+fn host_platform() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "linux/amd64",
+        "x86" => "linux/386",
+        "aarch64" => "linux/arm64",
+        "arm" => "linux/arm/v7",
+        "powerpc64" => "linux/ppc64le",
+        "riscv64" => "linux/riscv64",
+        "s390x" => "linux/s390x",
+        _ => "linux/unknown",
+    }
+}
+
+impl HostInputFile for State {
+    fn name(&mut self, handle: Resource<InputFileHandle>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.path.display().to_string())
+    }
+
+    fn is_standard_input(&mut self, handle: Resource<InputFileHandle>) -> wasmtime::Result<bool> {
+        Ok(self.table.get(&handle)?.is_standard_input())
+    }
+
+    fn drop(&mut self, handle: Resource<InputFileHandle>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl<T: Send + 'static> HostInputFileWithStore<T> for HasSelf<State> {
+    async fn read(accessor: &Accessor<T, Self>, handle: Resource<InputFileHandle>, limit: u64) -> CallResult<Vec<u8>> {
+        let file = table_get(accessor, &handle)?;
+        blocking(move || read(file.open()?, &file.path, limit)).await
+    }
+
+    async fn read_ignore_file(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<InputFileHandle>,
+        limit: u64,
+    ) -> CallResult<Vec<u8>> {
+        let file = table_get(accessor, &handle)?;
+        let mut path = file.path.into_os_string();
+        path.push(".dockerignore");
+        let path = PathBuf::from(path);
+        blocking(move || read(open(&path)?, &path, limit)).await
+    }
+}

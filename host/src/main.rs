@@ -1,0 +1,53 @@
+//! The `steprun` binary: reads the command line, runs, and exits with the status that says how it went.
+
+use std::process::ExitCode;
+
+use steprun::cli::options::ProgressMode;
+use steprun::cli::{self, Invocation};
+use steprun::exit::Failure;
+use steprun::progress::Display;
+use steprun::{inspect, run, serve};
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            Display::new(progress_mode()).failure(&failure);
+            ExitCode::from(failure.exit.status())
+        }
+    }
+}
+
+fn start() -> Result<(), Failure> {
+    let invocation = match Invocation::parse(std::env::args_os().collect()) {
+        Ok(invocation) => invocation,
+        Err(refused) => return cli::report(&refused),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::io("can't start the runtime", e))?;
+    let outcome = runtime.block_on(async {
+        match invocation {
+            Invocation::Step { step, before, after } => run::step(step, before, after).await,
+            Invocation::Inspect(inspect, options) => inspect::inspect(inspect, &options).await,
+            Invocation::Serve(serve, options) => serve::serve(serve, &options).await,
+        }
+    });
+    // Work that a signal or a time limit left behind is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// How the final error is shown: as JSON where the caller asked for JSON, wherever on the command line.
+fn progress_mode() -> ProgressMode {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let asked = words.iter().any(|word| word == "--progress=json")
+        || words.windows(2).any(|pair| pair == ["--progress", "json"]);
+    if asked || std::env::var("STEPRUN_PROGRESS").is_ok_and(|mode| mode == "json") {
+        ProgressMode::Json
+    } else {
+        ProgressMode::Plain
+    }
+}

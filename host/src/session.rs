@@ -1,0 +1,157 @@
+//! What one run of a step shares: its arguments, which are its grants, and the parts of the host behind the capabilities.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use steprun_client::{Client, Config, Environment, Keychain, RetryPolicy, TlsSettings};
+use steprun_snapshot::Store;
+use wasmtime::component::ResourceTable;
+
+use crate::cli::arguments::Arguments;
+use crate::cli::options::HostOptions;
+use crate::error::{CallError, CallResult};
+use crate::grants::Pulls;
+use crate::limits::Limits;
+use crate::outputs::Results;
+use crate::progress::Display;
+
+/// What the store of a component's instance holds.
+pub struct State {
+    /// Handles.
+    pub table: ResourceTable,
+    /// Memory and tables of the component.
+    pub limits: Limits,
+    /// The rest, shared with work that runs beside the component.
+    pub session: Arc<Session>,
+}
+
+/// One run of a step.
+pub struct Session {
+    /// The grants that arguments gave.
+    pub arguments: Arguments,
+    /// Where names in the step's input may be pulled from.
+    pub pulls: Pulls,
+    /// Whether the step is part of the host, and so trusted not to carry data out in the names that it asks for.
+    pub built_in: bool,
+    /// What people see.
+    pub display: Arc<Display>,
+    /// Named results.
+    pub results: Mutex<Results>,
+    options: HostOptions,
+    client: OnceLock<Client>,
+    store: OnceLock<Store>,
+}
+
+impl Session {
+    /// A session with the grants of its arguments.
+    pub fn new(arguments: Arguments, options: HostOptions, built_in: bool, display: Arc<Display>) -> Self {
+        let pulls = if built_in { Pulls::Any } else { Pulls::of(&arguments, &options.allow_pull) };
+        Self {
+            arguments,
+            pulls,
+            built_in,
+            display,
+            results: Mutex::default(),
+            options,
+            client: OnceLock::new(),
+            store: OnceLock::new(),
+        }
+    }
+
+    /// The client for registries; made when a registry is used for the first time.
+    pub fn client(&self) -> CallResult<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let made = Client::new(client_config(&self.options, &self.display))?;
+        Ok(self.client.get_or_init(|| made))
+    }
+
+    /// The local store; opened when it is used for the first time.
+    pub fn store(&self) -> CallResult<&Store> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let opened = Store::open(store_path(&self.options))?;
+        Ok(self.store.get_or_init(|| opened))
+    }
+
+    /// The named results so far.
+    pub fn results(&self) -> Results {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn client_config(options: &HostOptions, display: &Arc<Display>) -> Config {
+    let variable = |name: &str| std::env::var_os(name);
+    let display = Arc::clone(display);
+    Config {
+        user_agent: concat!("steprun/", env!("CARGO_PKG_VERSION")).to_owned(),
+        keychain: Keychain::new(Environment::of_process()),
+        tls: TlsSettings {
+            registry_certificates: options
+                .registry_certificate
+                .iter()
+                .map(|c| (c.host.clone(), c.file.clone()))
+                .collect(),
+            insecure: options.insecure_registry.iter().cloned().collect(),
+            system_file: variable("SSL_CERT_FILE").map(PathBuf::from),
+            system_directories: variable("SSL_CERT_DIR").iter().flat_map(std::env::split_paths).collect(),
+            ..TlsSettings::default()
+        },
+        retry: RetryPolicy { tries: options.registry_tries, ..RetryPolicy::default() },
+        on_warning: Some(Arc::new(move |host, warning| display.warn(&format!("{host}: {warning}")))),
+        ..Config::default()
+    }
+}
+
+/// `--store`, else the user's cache, else a place of this user's in the temporary directory: a container may have no home.
+fn store_path(options: &HostOptions) -> PathBuf {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    options
+        .store
+        .clone()
+        .or_else(|| absolute("XDG_CACHE_HOME").map(|cache| cache.join("steprun")))
+        .or_else(|| absolute("HOME").filter(|home| home.is_dir()).map(|home| home.join(".cache/steprun")))
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("steprun-{}", rustix::process::getuid().as_raw())))
+}
+
+impl From<steprun_client::Error> for CallError {
+    fn from(error: steprun_client::Error) -> Self {
+        use crate::bindings::types::Error as Contract;
+        use steprun_client::Error;
+        let message = error.to_string();
+        Self::Error(match error {
+            Error::NotFound { .. } => Contract::NotFound(message),
+            Error::Unauthorized { .. } | Error::Denied { .. } => Contract::Unauthorized(message),
+            Error::Unavailable { .. } => Contract::Unavailable(message),
+            Error::Corrupt { .. } => Contract::Corrupt(message),
+            Error::Invalid { .. } => Contract::Invalid(message),
+            Error::Io { .. } => Contract::Io(message),
+            _ => Contract::Other(Some(message)),
+        })
+    }
+}
+
+impl From<steprun_snapshot::Error> for CallError {
+    fn from(error: steprun_snapshot::Error) -> Self {
+        use crate::bindings::types::Error as Contract;
+        use steprun_snapshot::Error;
+        let message = error.to_string();
+        Self::Error(match error {
+            Error::Denied { context, link, target } => {
+                let reason = format!("it is a link to `{target}`, which lies outside of the context `{context}`");
+                return Self::denied("context.read", link, reason, None);
+            }
+            Error::External(external) => match external.downcast::<Self>() {
+                Ok(error) => return *error,
+                Err(_) => Contract::Other(Some(message)),
+            },
+            Error::NotFound(_) => Contract::NotFound(message),
+            Error::Corrupt(_) => Contract::Corrupt(message),
+            Error::Invalid(_) => Contract::Invalid(message),
+            Error::Unsupported(_) => Contract::Unsupported(message),
+            Error::Io { .. } => Contract::Io(message),
+        })
+    }
+}

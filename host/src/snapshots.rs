@@ -1,0 +1,179 @@
+//! The capability `snapshots`: file systems as values. A handle gives nothing that its sources did not already grant.
+
+use std::sync::Arc;
+
+use steprun_snapshot::{Change, ChangeEntry, Compression, Fetch, Layer, Snapshot, Source};
+use wasmtime::component::{Accessor, HasSelf, Resource};
+
+use crate::bindings::snapshots::{self, Host, HostSnapshot, HostSnapshotWithStore, HostWithStore};
+use crate::bindings::{context, types};
+use crate::calls::{blocking, session, table_get, table_push};
+use crate::error::CallResult;
+use crate::inputs::InputFileHandle;
+use crate::outputs::OutputFileHandle;
+use crate::session::State;
+use crate::store::{BlobHandle, LayerFetch, Origin, parse_digest};
+
+/// A snapshot.
+#[derive(Debug, Clone)]
+pub struct SnapshotHandle(pub Snapshot);
+
+/// A source behind its handle.
+fn source<T: Send + 'static>(accessor: &Accessor<T, HasSelf<State>>, source: &snapshots::Source) -> CallResult<Source> {
+    Ok(match source {
+        snapshots::Source::Directory(handle) => Source::Directory(table_get(accessor, handle)?.open()?),
+        snapshots::Source::Snapshot(handle) => Source::Snapshot(table_get(accessor, handle)?.0),
+    })
+}
+
+fn layer_out<T: Send + 'static>(accessor: &Accessor<T, HasSelf<State>>, layer: Layer) -> CallResult<snapshots::Layer> {
+    let diff_id = layer.diff_id.to_string();
+    let blob = table_push(accessor, BlobHandle { descriptor: layer.descriptor, origin: Origin::Store })?;
+    Ok(snapshots::Layer { blob, diff_id })
+}
+
+impl Host for State {
+    fn scratch(&mut self) -> wasmtime::Result<Resource<SnapshotHandle>> {
+        Ok(self.table.push(SnapshotHandle(Snapshot::scratch()))?)
+    }
+}
+
+impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
+    async fn from_layers(
+        accessor: &Accessor<T, Self>,
+        layers: Vec<snapshots::BorrowedLayer>,
+    ) -> CallResult<Resource<SnapshotHandle>> {
+        let session = session(accessor);
+        let runtime = tokio::runtime::Handle::current();
+        let mut found: Vec<(Layer, Arc<dyn Fetch>)> = Vec::with_capacity(layers.len());
+        for layer in layers {
+            let blob: BlobHandle = table_get(accessor, &layer.blob)?;
+            let described = Layer { descriptor: blob.descriptor.clone(), diff_id: parse_digest(&layer.diff_id)? };
+            found.push((
+                described,
+                Arc::new(LayerFetch { blob, session: Arc::clone(&session), runtime: runtime.clone() }),
+            ));
+        }
+        let snapshot = blocking(move || Ok(Snapshot::from_layers(session.store()?, found)?)).await?;
+        table_push(accessor, SnapshotHandle(snapshot))
+    }
+
+    async fn from_archive(
+        accessor: &Accessor<T, Self>,
+        from: snapshots::Source,
+        path: String,
+    ) -> CallResult<Option<Resource<SnapshotHandle>>> {
+        let (session, from) = (session(accessor), source(accessor, &from)?);
+        let snapshot = blocking(move || Ok(Snapshot::from_archive(session.store()?, &from, &path)?)).await?;
+        snapshot.map(|snapshot| table_push(accessor, SnapshotHandle(snapshot))).transpose()
+    }
+
+    async fn import_layer(
+        accessor: &Accessor<T, Self>,
+        file: Resource<InputFileHandle>,
+    ) -> CallResult<snapshots::Layer> {
+        let (session, file) = (session(accessor), table_get(accessor, &file)?);
+        let layer = blocking(move || Ok(steprun_snapshot::import_layer(session.store()?, file.open()?)?)).await?;
+        layer_out(accessor, layer)
+    }
+}
+
+impl HostSnapshot for State {
+    fn drop(&mut self, handle: Resource<SnapshotHandle>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
+    async fn stat(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<SnapshotHandle>,
+        path: String,
+        follow: bool,
+    ) -> CallResult<context::Stat> {
+        Ok(table_get(accessor, &handle)?.0.stat(&path, follow)?.into())
+    }
+
+    async fn list(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<SnapshotHandle>,
+        path: String,
+    ) -> CallResult<Vec<context::Entry>> {
+        Ok(table_get(accessor, &handle)?.0.list(&path)?.into_iter().map(Into::into).collect())
+    }
+
+    async fn read(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<SnapshotHandle>,
+        path: String,
+        limit: u64,
+    ) -> CallResult<Vec<u8>> {
+        let snapshot = table_get(accessor, &handle)?.0;
+        blocking(move || Ok(snapshot.read(&path, limit)?)).await
+    }
+
+    async fn real_path(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<SnapshotHandle>,
+        path: String,
+    ) -> CallResult<String> {
+        Ok(table_get(accessor, &handle)?.0.real_path(&path)?)
+    }
+
+    async fn extend(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<SnapshotHandle>,
+        sources: Vec<snapshots::Source>,
+        entries: Vec<snapshots::ChangeEntry>,
+    ) -> CallResult<Resource<SnapshotHandle>> {
+        let snapshot = table_get(accessor, &handle)?.0;
+        let sources = sources.iter().map(|one| source(accessor, one)).collect::<CallResult<Vec<_>>>()?;
+        let entries = entries.into_iter().map(change_entry).collect();
+        let extended = blocking(move || Ok(snapshot.extend(&sources, entries)?)).await?;
+        table_push(accessor, SnapshotHandle(extended))
+    }
+
+    async fn pack(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<SnapshotHandle>,
+        compression: snapshots::Compression,
+    ) -> CallResult<Option<snapshots::Layer>> {
+        let (session, snapshot) = (session(accessor), table_get(accessor, &handle)?.0);
+        let compression = match compression {
+            snapshots::Compression::None => Compression::None,
+            snapshots::Compression::Gzip => Compression::Gzip,
+        };
+        let layer = blocking(move || Ok(snapshot.pack(session.store()?, compression)?)).await?;
+        layer.map(|layer| layer_out(accessor, layer)).transpose()
+    }
+
+    async fn export(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<SnapshotHandle>,
+        to: Resource<OutputFileHandle>,
+    ) -> CallResult<()> {
+        let (snapshot, to) = (table_get(accessor, &handle)?.0, table_get(accessor, &to)?);
+        blocking(move || to.write_with(|out| snapshot.export(out))).await
+    }
+}
+
+fn change_entry(entry: snapshots::ChangeEntry) -> ChangeEntry {
+    ChangeEntry {
+        path: entry.path,
+        change: match entry.change {
+            snapshots::Change::File(file) => Change::File { source: file.source as usize, path: file.path },
+            snapshots::Change::Inline(content) => Change::Inline(content),
+            snapshots::Change::Directory => Change::Directory,
+            snapshots::Change::Symlink(target) => Change::Symlink(target),
+            snapshots::Change::HardLink(target) => Change::HardLink(target),
+            snapshots::Change::Fifo => Change::Fifo,
+            snapshots::Change::Device((block, major, minor)) => Change::Device { block, major, minor },
+            snapshots::Change::Removed => Change::Removed,
+        },
+        mode: entry.mode,
+        uid: entry.uid,
+        gid: entry.gid,
+        modified: types::Timestamp::into(entry.modified),
+    }
+}

@@ -1,0 +1,180 @@
+//! The capability `store`: blobs by digest, local or still in a registry.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use steprun_client::{FileSource, Progress, RepositoryName};
+use steprun_snapshot::{BlobWriter, Descriptor, Fetch, Store};
+use tokio::io::AsyncWrite;
+use wasmtime::component::{Accessor, HasSelf, Resource};
+
+use crate::bindings::store::{Host, HostBlob, HostBlobWithStore, HostWithStore};
+use crate::bindings::types;
+use crate::calls::{blocking, session, table_get, table_push};
+use crate::error::{CallError, CallResult};
+use crate::session::{Session, State};
+
+/// Where a blob's bytes are.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// In the local store.
+    Store,
+    /// In a repository that the step may pull from.
+    Repository(RepositoryName),
+}
+
+/// A blob.
+#[derive(Debug, Clone)]
+pub struct BlobHandle {
+    /// Media type, digest, size.
+    pub descriptor: Descriptor,
+    /// Where its bytes are.
+    pub origin: Origin,
+}
+
+impl BlobHandle {
+    /// Brings the bytes into the store, unless they are there, and says in which file. For threads that may wait.
+    pub fn fetch(&self, session: &Session, runtime: &tokio::runtime::Handle) -> CallResult<PathBuf> {
+        let store = session.store()?;
+        let path = store.blob_path(&self.descriptor.digest)?;
+        if store.contains(&self.descriptor.digest) == Some(self.descriptor.size) {
+            return Ok(path);
+        }
+        let Origin::Repository(repository) = &self.origin else {
+            return Err(CallError::Error(types::Error::NotFound(format!(
+                "the blob {} is no longer in the store",
+                self.descriptor.digest
+            ))));
+        };
+        // Two of the same layer at once: the second waits for the first and finds it there.
+        let mut sink = Sink(store.writer_for(&self.descriptor.digest)?);
+        if store.contains(&self.descriptor.digest) == Some(self.descriptor.size) {
+            return Ok(path);
+        }
+        let client = session.client()?;
+        let (digest, size) = (&self.descriptor.digest, self.descriptor.size);
+        runtime.block_on(client.pull_blob(repository, digest, Some(size), &mut sink, &Progress::none()))?;
+        sink.0.finish(Some((digest, size)))?;
+        Ok(path)
+    }
+
+    /// A source for uploads: the file in the store.
+    pub fn file(&self, store: &Store) -> Option<FileSource> {
+        let here = store.contains(&self.descriptor.digest) == Some(self.descriptor.size);
+        here.then(|| store.blob_path(&self.descriptor.digest).ok())?.map(|path| FileSource { path })
+    }
+}
+
+/// Lets a snapshot ask for a layer's bytes when it needs them.
+pub struct LayerFetch {
+    /// The layer's blob.
+    pub blob: BlobHandle,
+    /// The run.
+    pub session: Arc<Session>,
+    /// To wait for the transfer on.
+    pub runtime: tokio::runtime::Handle,
+}
+
+impl Fetch for LayerFetch {
+    fn fetch(&self, _store: &Store) -> steprun_snapshot::Result<()> {
+        match self.blob.fetch(&self.session, &self.runtime) {
+            Ok(_) => Ok(()),
+            // On its way through the snapshot library, which knows nothing of registries.
+            Err(error) => Err(steprun_snapshot::Error::External(Box::new(error))),
+        }
+    }
+}
+
+/// A blob's file for a transfer: writing to it never waits for long.
+struct Sink(BlobWriter);
+
+impl AsyncWrite for Sink {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        std::task::Poll::Ready(std::io::Write::write(&mut self.0, bytes))
+    }
+
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+impl Host for State {}
+
+impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
+    async fn put(
+        accessor: &Accessor<T, Self>,
+        media_type: String,
+        content: Vec<u8>,
+    ) -> CallResult<Resource<BlobHandle>> {
+        let session = session(accessor);
+        let blob = blocking(move || {
+            let size = content.len() as u64;
+            let digest = session.store()?.put_bytes(&content)?;
+            Ok(BlobHandle { descriptor: Descriptor { media_type, digest, size }, origin: Origin::Store })
+        })
+        .await?;
+        table_push(accessor, blob)
+    }
+}
+
+impl HostBlob for State {
+    fn descriptor(&mut self, handle: Resource<BlobHandle>) -> wasmtime::Result<types::Descriptor> {
+        Ok((&self.table.get(&handle)?.descriptor).into())
+    }
+
+    fn drop(&mut self, handle: Resource<BlobHandle>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl<T: Send + 'static> HostBlobWithStore<T> for HasSelf<State> {
+    async fn read(accessor: &Accessor<T, Self>, handle: Resource<BlobHandle>, limit: u64) -> CallResult<Vec<u8>> {
+        let (session, blob) = (session(accessor), table_get(accessor, &handle)?);
+        if blob.descriptor.size > limit {
+            let (digest, size) = (&blob.descriptor.digest, blob.descriptor.size);
+            return Err(CallError::invalid(format_args!(
+                "the blob {digest} has {size} bytes, more than the {limit} asked for"
+            )));
+        }
+        let runtime = tokio::runtime::Handle::current();
+        blocking(move || {
+            blob.fetch(&session, &runtime)?;
+            Ok(session.store()?.read_blob(&blob.descriptor.digest, limit)?)
+        })
+        .await
+    }
+}
+
+impl From<&Descriptor> for types::Descriptor {
+    fn from(descriptor: &Descriptor) -> Self {
+        Self { media_type: descriptor.media_type.clone(), digest: descriptor.digest.to_string(), size: descriptor.size }
+    }
+}
+
+impl TryFrom<types::Descriptor> for Descriptor {
+    type Error = CallError;
+
+    fn try_from(descriptor: types::Descriptor) -> CallResult<Self> {
+        Ok(Self { digest: parse_digest(&descriptor.digest)?, media_type: descriptor.media_type, size: descriptor.size })
+    }
+}
+
+/// A digest that a component wrote.
+pub fn parse_digest(text: &str) -> CallResult<steprun_client::Digest> {
+    text.parse().map_err(|e| CallError::invalid(format_args!("`{text}` is not a digest: {e}")))
+}
