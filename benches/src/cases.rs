@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
-use steprun_tests::base::{Base, Layer};
-use steprun_tests::{Context, Registry, components, user};
+
+use steprun_tests::{Base, Context, Layer, Registry, binary, components};
 
 /// The place where the work is done: two registries, a base image, contexts.
 pub(crate) struct Site {
@@ -54,7 +54,7 @@ impl Site {
         }
         Self {
             second: Registry::plain(),
-            binary: user::binary(),
+            binary: binary(),
             store: tempfile::tempdir().expect("a temporary directory can be made"),
             archive: tempfile::tempdir().expect("a temporary directory can be made"),
             one_big_file,

@@ -12,6 +12,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::exit::{Exit, Failure};
+use crate::outputs::OutputFileHandle;
 
 /// A loaded component.
 pub struct Loaded {
@@ -43,8 +44,21 @@ pub fn load(engine: &Engine, step: &OsStr) -> Result<Loaded, Failure> {
     Ok(Loaded { component: load_foreign(engine, &name, &bytes)?, name, built_in: false })
 }
 
+/// Writes a built-in step to a file.
+///
+/// # Errors
+/// If there is no such step, or the file can't be written.
+pub fn extract(name: &str, file: PathBuf) -> Result<(), Failure> {
+    let built_in = BUILT_IN.iter().find(|built_in| built_in.name == name).ok_or_else(|| unknown_step(name))?;
+    let shown = file.display().to_string();
+    let written = OutputFileHandle::new(file)
+        .write_with(|out| out.write_all(built_in.component).map_err(steprun_snapshot::Error::io("write", &shown)));
+    written.map_err(|e| Failure::new(Exit::Failed, format!("can't write the step `{name}`")).because(e))
+}
+
 fn unknown_step(name: &str) -> Failure {
-    let names: Vec<&str> = BUILT_IN.iter().map(|built_in| built_in.name).chain(["inspect", "registry"]).collect();
+    let names: Vec<&str> =
+        BUILT_IN.iter().map(|built_in| built_in.name).chain(["inspect", "extract", "registry"]).collect();
     let close = names.iter().find(|known| strsim::damerau_levenshtein(known, name) <= 2);
     let failure = Failure::usage(format!("there is no step `{name}`: neither built in nor a file"));
     match close {

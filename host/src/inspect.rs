@@ -39,7 +39,7 @@ pub async fn inspect(inspect: Inspect, options: &HostOptions) -> Result<(), Fail
             }
         }
     }
-    std::io::stdout().write_all(text.as_bytes()).map_err(|e| Failure::io("can't write to standard output", e))
+    cli::printed(std::io::stdout().write_all(text.as_bytes()))
 }
 
 fn imports(engine: &Engine, loaded: &Loaded) -> String {

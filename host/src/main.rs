@@ -6,7 +6,7 @@ use steprun::cli::options::ProgressMode;
 use steprun::cli::{self, Invocation};
 use steprun::exit::Failure;
 use steprun::progress::Display;
-use steprun::{inspect, run, serve};
+use steprun::{component, inspect, run, serve};
 
 fn main() -> ExitCode {
     match start() {
@@ -32,6 +32,7 @@ fn start() -> Result<(), Failure> {
         match invocation {
             Invocation::Step { step, before, after } => run::step(step, before, after).await,
             Invocation::Inspect(inspect, options) => inspect::inspect(inspect, &options).await,
+            Invocation::Extract(extract) => component::extract(&extract.step, extract.file),
             Invocation::Serve(serve, options) => serve::serve(serve, &options).await,
         }
     });

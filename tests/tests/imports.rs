@@ -66,3 +66,19 @@ fn flags_of_the_host_stand_on_both_sides() {
     assert_eq!(user.succeeds(["build", "--progress", "plain", "--help"]).stdout, expected);
     user.fails(2, ["build", "--progress", "loud"]);
 }
+
+/// A built-in step is an ordinary component: taken out and called by its path it does the same, as a stranger.
+#[test]
+fn an_extracted_step_does_the_same() {
+    let (user, registry) = (User::new(), Registry::plain());
+    let context = Context::with_dockerfile("FROM scratch\nCOPY a /a\n").file("a", "content");
+    let component = user.home().join("build.wasm");
+    user.succeeds(["extract", "build", &component.to_string_lossy()]).prints_nothing();
+
+    let path = context.path().to_string_lossy();
+    let built_in = user.succeeds(["build", "-c", &path, "-d", &registry.image("x/own:1")]).digest();
+    let foreign =
+        user.succeeds([&*component.to_string_lossy(), "-c", &path, "-d", &registry.image("x/foreign:1")]).digest();
+    assert_eq!(built_in, foreign);
+    user.fails(2, ["extract", "bild", "x.wasm"]).says(&["bild", "did you mean `build`"]);
+}

@@ -1,6 +1,7 @@
-//! Tasks of the workspace that cargo has no word for: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
+//! Tasks of the workspace that cargo has no word for: `cargo xtask demo|test|docs|bench`.
 
 mod demo;
+mod docs;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -14,10 +15,11 @@ fn main() -> ExitCode {
     let outcome = match words.next().as_deref() {
         Some("demo") => demo::run(),
         Some("test") => test::run(&words.collect::<Vec<_>>()),
+        Some("docs") => docs::run(&words.collect::<Vec<_>>()),
         Some("bench") => bench(&words.collect::<Vec<_>>()),
         other => {
             let asked = other.unwrap_or("nothing");
-            Err(format!("asked for `{asked}`; there are: demo, test [NEXTEST ARGS], bench [CASE]"))
+            Err(format!("asked for `{asked}`; there are: demo, test [NEXTEST ARGS], docs [--check], bench [CASE...]"))
         }
     };
     match outcome {

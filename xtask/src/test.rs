@@ -2,16 +2,16 @@
 
 use std::process::{Command, Stdio};
 
-use crate::{Result, build, call, cargo};
+use crate::{Result, call, cargo};
 
 /// Programs that judge what we push, and the Debian packages that have them.
 const JUDGES: [(&str, &str); 3] = [("docker-registry", "docker-registry"), ("skopeo", "skopeo"), ("umoci", "umoci")];
 
-/// Runs format check, lints and all tests; `words` go to the test runner.
+/// Checks the format and the generated reference, runs lints and all tests; `words` go to the test runner.
 pub(crate) fn run(words: &[String]) -> Result {
     install_judges()?;
     call(cargo().args(["fmt", "--all", "--check"]))?;
-    build()?;
+    crate::docs::run(&["--check".to_owned()])?;
     call(cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
     let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
     call(cargo().args(runner).args(["--release", "--workspace"]).args(words))

@@ -181,7 +181,7 @@ impl<H: Host + 'static> Step<'_, H> {
         let mut draft: Draft<H> = Draft::new(base.clone());
         let real = draft.real_path(path).await.map_err(fail)?;
         let owner = match &stage.config.container().user {
-            Some(user) => owner::resolve(&base, user).await?,
+            Some(user) => owner::of_user(&base, user).await?,
             None => Owner::default(),
         };
         let metadata = Metadata { mode: 0o755, owner, modified: self.job.clock.made() };

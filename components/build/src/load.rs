@@ -20,8 +20,9 @@ pub(crate) struct Loaded {
 /// `.dockerignore` of the context.
 ///
 /// # Errors
-/// If there is no Dockerfile, or a file can't be read or is no UTF-8.
+/// If there is no context or no Dockerfile, or a file can't be read or is no UTF-8.
 pub(crate) async fn load<D: Directory, F: InputFile>(context: &D, typed: Option<&F>) -> Result<Loaded, Failure> {
+    check(context).await?;
     let (dockerfile, own_ignore) = match typed {
         Some(file) => read_typed(context, file).await?,
         None => read_default(context).await?,
@@ -31,6 +32,15 @@ pub(crate) async fn load<D: Directory, F: InputFile>(context: &D, typed: Option<
         None => read(context, ".dockerignore").await?,
     };
     Ok(Loaded { dockerfile, ignore })
+}
+
+/// Without a context every file would seem to be missing from it.
+async fn check<D: Directory>(context: &D) -> Result<(), Failure> {
+    let there = context.stat("", true).await;
+    there.map(drop).map_err(|error| {
+        Failure::because(format!("can't use the context `{}`", context.name()), error)
+            .hint("`--context` takes the directory that COPY and ADD find their files in")
+    })
 }
 
 async fn read_default<D: Directory>(context: &D) -> Result<(Source, Option<Source>), Failure> {

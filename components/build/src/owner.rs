@@ -19,40 +19,55 @@ pub(crate) struct Owner {
 /// An unknown name. BuildKit's code takes root instead, its reference says that the build fails; a file that root owns without
 /// anybody's wish is the worse of the two.
 pub(crate) async fn resolve(tree: &impl Tree, spec: &str) -> Result<Owner, Failure> {
+    look_up(tree, spec).await?
+}
+
+/// The owner of what is made for a USER without anybody's asking for an owner, such as a working directory. As in BuildKit a name
+/// that is not there counts as root.
+///
+/// # Errors
+/// Account files that can't be read.
+pub(crate) async fn of_user(tree: &impl Tree, spec: &str) -> Result<Owner, Failure> {
+    Ok(look_up(tree, spec).await?.unwrap_or_default())
+}
+
+/// Fails where account files can't be read; inside, where they lack the name.
+async fn look_up(tree: &impl Tree, spec: &str) -> Result<Result<Owner, Failure>, Failure> {
     let (user, group) = match spec.split_once(':') {
         Some((user, group)) => (user, Some(group)),
         None => (spec, None),
     };
     if user.is_empty() || group.is_some_and(str::is_empty) {
-        return Err(
+        return Ok(Err(
             Failure::failed(format!("`{spec}` is no owner")).hint("write `user`, `user:group` or their numbers")
-        );
+        ));
     }
-    let mut owner = match user.parse() {
-        Ok(id) => Owner { uid: id, gid: id },
+    let found = match user.parse() {
+        Ok(id) => Some(Owner { uid: id, gid: id }),
         Err(_) => user_named(tree, user).await?,
     };
+    let Some(mut owner) = found else { return Ok(Err(unknown("user", user, "/etc/passwd"))) };
     if let Some(group) = group {
-        owner.gid = match group.parse() {
-            Ok(id) => id,
+        let found = match group.parse() {
+            Ok(id) => Some(id),
             Err(_) => group_named(tree, group).await?,
         };
+        let Some(gid) = found else { return Ok(Err(unknown("group", group, "/etc/group"))) };
+        owner.gid = gid;
     }
-    Ok(owner)
+    Ok(Ok(owner))
 }
 
-async fn user_named(tree: &impl Tree, name: &str) -> Result<Owner, Failure> {
+async fn user_named(tree: &impl Tree, name: &str) -> Result<Option<Owner>, Failure> {
     let table = read(tree, "etc/passwd").await?;
     let found = rows(&table).find(|row| row.first() == Some(&name));
-    let ids = found.and_then(|row| Some(Owner { uid: row.get(2)?.parse().ok()?, gid: row.get(3)?.parse().ok()? }));
-    ids.ok_or_else(|| unknown("user", name, "/etc/passwd"))
+    Ok(found.and_then(|row| Some(Owner { uid: row.get(2)?.parse().ok()?, gid: row.get(3)?.parse().ok()? })))
 }
 
-async fn group_named(tree: &impl Tree, name: &str) -> Result<u32, Failure> {
+async fn group_named(tree: &impl Tree, name: &str) -> Result<Option<u32>, Failure> {
     let table = read(tree, "etc/group").await?;
     let found = rows(&table).find(|row| row.first() == Some(&name));
-    let id = found.and_then(|row| row.get(2)?.parse().ok());
-    id.ok_or_else(|| unknown("group", name, "/etc/group"))
+    Ok(found.and_then(|row| row.get(2)?.parse().ok()))
 }
 
 fn unknown(kind: &str, name: &str, file: &str) -> Failure {

@@ -31,6 +31,7 @@ impl Store {
             let path = root.join(part);
             builder.create(&path).map_err(Error::io("create the directory", &path))?;
         }
+        remove_abandoned(&root.join("tmp"));
         Ok(Self { root: root.into() })
     }
 
@@ -120,6 +121,18 @@ impl Store {
     }
 }
 
+/// Removes files that a killed process left behind: nothing is written for longer than a day. What can't be removed stays.
+fn remove_abandoned(directory: &Path) {
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    let old = |entry: &fs::DirEntry| {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > day))
+    };
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(old) {
+        let _ = fs::remove_file(entry.path());
+    }
+}
+
 fn flat_name(digest: &Digest) -> Result<String> {
     Hasher::of(digest)?;
     Ok(format!("{}-{}", digest.algorithm(), digest.digest()))
@@ -180,6 +193,18 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path().join("a/store")).unwrap();
         (directory, store)
+    }
+
+    #[test]
+    fn what_was_abandoned_long_ago_goes_away() {
+        let (_directory, store) = store();
+        for (name, age) in [("old", 90_000), ("young", 60)] {
+            let file = File::create(store.root().join("tmp").join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
+        }
+        Store::open(store.root()).unwrap();
+        assert!(!store.root().join("tmp/old").exists());
+        assert!(store.root().join("tmp/young").exists());
     }
 
     fn files_in(path: &Path) -> usize {

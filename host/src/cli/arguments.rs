@@ -1,7 +1,8 @@
 //! A step's arguments as typed values. Values that carry authority are the grants: what is not here can't be reached.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, FromArgMatches};
@@ -115,7 +116,7 @@ fn values(parameter: &Parameter, matches: &ArgMatches) -> Result<Values, Failure
         ValueKind::Text | ValueKind::Choice(_) | ValueKind::Other(_) => Values::Texts(texts()),
         ValueKind::Integer => Values::Integers(matches.get_many::<i64>(name).into_iter().flatten().copied().collect()),
         ValueKind::Pair => Values::Pairs(texts().into_iter().map(|text| pair(name, &text)).collect::<Result<_, _>>()?),
-        ValueKind::ContextDirectory => Values::ContextDirectories(paths()),
+        ValueKind::ContextDirectory => Values::ContextDirectories(paths().into_iter().map(context_directory).collect()),
         ValueKind::Image(access) => {
             Values::Images(texts().into_iter().map(|text| image(name, text, *access)).collect::<Result<_, _>>()?)
         }
@@ -126,6 +127,14 @@ fn values(parameter: &Parameter, matches: &ArgMatches) -> Result<Values, Failure
         ValueKind::File(FileAccess::Write) => Values::OutputFiles(paths()),
         ValueKind::OutputDirectory => Values::OutputDirectories(paths()),
     })
+}
+
+/// A directory as typed; `dir://` may stand before it, as in pipelines that come from Kaniko.
+fn context_directory(typed: PathBuf) -> PathBuf {
+    match typed.as_os_str().as_bytes().strip_prefix(b"dir://") {
+        Some(path) => OsStr::from_bytes(path).into(),
+        None => typed,
+    }
 }
 
 /// `NAME=VALUE`; `NAME` alone takes the caller's environment variable.
@@ -151,4 +160,16 @@ fn image(parameter: &str, typed: String, access: RegistryAccess) -> Result<Image
 
 fn repository(parameter: &str, typed: &str) -> Result<RepositoryName, Failure> {
     typed.parse().map_err(|e| Failure::usage(format!("`{parameter}`: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn context_directories_may_have_the_scheme_of_kaniko() {
+        for (typed, path) in [("dir:///workspace", "/workspace"), ("dir://sub", "sub"), ("a/dir://b", "a/dir://b"), (".", ".")] {
+            assert_eq!(context_directory(typed.into()), PathBuf::from(path));
+        }
+    }
 }

@@ -26,6 +26,8 @@ struct Cli {
 enum Command {
     /// Print what a step imports, its command line, and the grants that arguments would give it
     Inspect(Inspect),
+    /// Write a built-in step to a file, as the component that it is: to share, sign or pin it
+    Extract(Extract),
     /// Serve an OCI registry from a directory
     Registry(RegistryCommand),
     /// `build`, `promote`, or the path of a component: `./lint.wasm`
@@ -41,6 +43,15 @@ pub struct Inspect {
     /// The step's arguments, to see the grants that they give
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,
+}
+
+/// `steprun extract STEP FILE`.
+#[derive(Debug, Args)]
+pub struct Extract {
+    /// `build` or `promote`
+    pub step: String,
+    /// Where to, such as `build.wasm`; `-` is standard output
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +91,8 @@ pub enum Invocation {
     },
     /// Look at a step.
     Inspect(Inspect, HostOptions),
+    /// Write a built-in step to a file.
+    Extract(Extract),
     /// Serve a registry.
     Serve(Serve, HostOptions),
 }
@@ -94,6 +107,7 @@ impl Invocation {
         let cli = Cli::from_arg_matches(&matches)?;
         Ok(match cli.command {
             Command::Inspect(inspect) => Self::Inspect(inspect, cli.host),
+            Command::Extract(extract) => Self::Extract(extract),
             Command::Registry(registry) => match registry.command {
                 RegistrySubcommand::Serve(serve) => Self::Serve(serve, cli.host),
             },
@@ -115,9 +129,7 @@ impl Invocation {
 pub fn report(error: &clap::Error) -> Result<(), Failure> {
     use clap::error::ErrorKind;
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            error.print().map_err(|e| Failure::io("can't write to standard output", e))
-        }
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => printed(error.print()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             Err(Failure::usage("no step is given").hint("`steprun --help` lists what there is"))
         }
@@ -125,6 +137,19 @@ pub fn report(error: &clap::Error) -> Result<(), Failure> {
             let text = error.to_string();
             Err(Failure::new(Exit::Usage, text.trim_start_matches("error: ").trim_end().to_owned()))
         }
+    }
+}
+
+/// The outcome of a print on standard output. A reader that has seen enough (`| head`) is no error.
+///
+/// # Errors
+/// All else.
+pub fn printed(outcome: std::io::Result<()>) -> Result<(), Failure> {
+    match outcome {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::io("can't write to standard output", error))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -20,7 +20,7 @@ pub fn command_line(description: &Description) -> Result<Command, Failure> {
         .max_term_width(120)
         .disable_help_subcommand(true);
     match described {
-        Commands::Single(command) => with_parameters(root, command),
+        Commands::Single(command) => Ok(with_parameters(root, command)?.about(description.summary.clone())),
         Commands::Named(commands) => {
             let mut root = root.subcommand_required(true).subcommand_value_name("COMMAND");
             for command in commands {
@@ -63,9 +63,8 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
 }
 
-fn with_parameters(command: Command, described: &exported::Command) -> Result<Command, Failure> {
+fn with_parameters(mut command: Command, described: &exported::Command) -> Result<Command, Failure> {
     let host = HostOptions::augment_args(Command::new("host"));
-    let mut command = command.after_help(described.details.clone());
     for (index, parameter) in described.parameters.iter().enumerate() {
         let taken = |name: &str| {
             host.get_arguments().any(|arg| arg.get_long() == Some(name) || name == "help" || name == "version")
@@ -79,7 +78,9 @@ fn with_parameters(command: Command, described: &exported::Command) -> Result<Co
         }
         command = command.arg(argument(parameter)?);
     }
-    Ok(HostOptions::augment_args(command))
+    let (about, details) = (described.summary.clone(), described.details.clone());
+    // The host's flags bring a description of their own.
+    Ok(HostOptions::augment_args(command).about(about).after_help(details))
 }
 
 fn argument(parameter: &Parameter) -> Result<Arg, Failure> {

@@ -12,9 +12,16 @@ use crate::paths;
 pub(crate) struct Match {
     /// Where its content is, with symlinks resolved.
     pub(crate) path: String,
-    /// Its last component before symlinks were resolved: what it is called in a destination directory.
-    pub(crate) name: String,
+    /// Its path before symlinks were resolved.
+    pub(crate) named: String,
     pub(crate) stat: Stat,
+}
+
+impl Match {
+    /// What it is called in a destination directory.
+    pub(crate) fn name(&self) -> &str {
+        paths::base(&self.named)
+    }
 }
 
 /// What a source as written means.
@@ -48,7 +55,7 @@ async fn literal<H: Host>(origin: &Origin<H>, path: &str) -> Result<Option<Match
         return Ok(None);
     }
     let found = origin.follow(path).await?;
-    Ok(found.map(|(real, stat)| Match { path: real, name: paths::base(path).to_owned(), stat }))
+    Ok(found.map(|(real, stat)| Match { path: real, named: path.to_owned(), stat }))
 }
 
 /// The paths that match a pattern, sorted. The part before the first pattern component may lead through symlinks, that behind

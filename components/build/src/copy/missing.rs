@@ -16,6 +16,9 @@ pub(super) async fn failure<H: Host>(origin: &Origin<H>, source: &str) -> Failur
     if let Some(hint) = ignored(origin, &path).await {
         return failure.hint(hint);
     }
+    if let Some(target) = origin.stat(&path).await.ok().flatten().and_then(|stat| stat.target) {
+        return failure.hint(format!("it is a symlink to `{target}`, where nothing is"));
+    }
     match similar(origin, &path).await {
         Some(name) => failure.hint(format!("did you mean `{name}`?")),
         None => failure,

@@ -94,7 +94,7 @@ pub(crate) async fn perform<H: Host>(
         match matches {
             Sources::Plain(matches) => {
                 for found in matches {
-                    if excluded(&exclude, text, found) {
+                    if excluded(&exclude, found) {
                         continue;
                     }
                     match archive(scene, request, found).await.map_err(place)? {
@@ -189,9 +189,8 @@ async fn check_several<H: Host>(
 }
 
 /// Patterns of `--exclude` hold for files that a source names, too.
-fn excluded(exclude: &Patterns, text: &Text, found: &Match) -> bool {
-    found.stat.kind != FileKind::Directory
-        && (exclude.excludes(&found.name) || exclude.excludes(&paths::normal(&text.value)))
+fn excluded(exclude: &Patterns, found: &Match) -> bool {
+    found.stat.kind != FileKind::Directory && (exclude.excludes(found.name()) || exclude.excludes(&found.named))
 }
 
 async fn archive<H: Host>(

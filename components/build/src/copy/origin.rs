@@ -64,6 +64,11 @@ impl<H: Host> Origin<H> {
         }
     }
 
+    /// Whether files come from the caller's machine.
+    pub(crate) fn is_context(&self) -> bool {
+        matches!(self, Self::Context(_))
+    }
+
     /// Who owns a file in the image without `--chown`: root if it comes from the context, whose owners mean nothing elsewhere.
     pub(crate) fn owner(&self, stat: &Stat) -> Owner {
         match self {

@@ -105,7 +105,7 @@ impl<H: Host> Placer<'_, H> {
             let target = self.directory_target().await?;
             return self.tree(load, &found.path, &target, exclude, Conflict::Fail).await;
         }
-        let target = self.file_target(&found.name).await?;
+        let target = self.file_target(found.name()).await?;
         self.entry(load, &found.path, &target, &found.stat, Conflict::Fail).await
     }
 
@@ -207,14 +207,14 @@ impl<H: Host> Placer<'_, H> {
                 self.host.log(Level::Warning, &format!("left out the socket `{from}`: an image can't hold one"));
                 return Ok(());
             }
-            FileKind::CharacterDevice | FileKind::BlockDevice => {
-                return Err(Failure::failed(format!("`{from}` is a device node, which can't be copied yet"))
-                    .hint("leave it out with `--exclude`"));
+            FileKind::CharacterDevice | FileKind::BlockDevice if load.origin.is_context() => {
+                return Err(Failure::failed(format!("`{from}` is a device node, and a context has no use for one"))
+                    .hint("leave it out with .dockerignore or `--exclude`"));
             }
             FileKind::Directory => Change::Directory,
             FileKind::Symlink => Change::Symlink(stat.target.clone().unwrap_or_default()),
             FileKind::Fifo => Change::Fifo,
-            FileKind::Regular => match self.first_name(load, stat, to) {
+            FileKind::Regular | FileKind::CharacterDevice | FileKind::BlockDevice => match self.first_name(load, stat, to) {
                 Some(first) => Change::HardLink(first),
                 None => {
                     self.make_way(to, false, conflict).await?;

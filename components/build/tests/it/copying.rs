@@ -1,7 +1,8 @@
 //! COPY and ADD: where files land and with which metadata. The number in a test's name or text is a row of the checklist.
 
 use serde_json::json;
-use steprun_ports::memory::FileTree;
+use steprun_ports::Timestamp;
+use steprun_ports::memory::{FileTree, Node, NodeKind};
 
 use crate::support::{Build, dockerfile};
 
@@ -256,6 +257,8 @@ fn row_103_exclude() {
         ("**", "COPY --exclude=**/y d /x", "x x/rel x/sub x/x"),
         ("negated", "COPY --exclude=* --exclude=!sub/y d /x", "x x/sub x/sub/y"),
         ("named files", "COPY --exclude=b* *.txt /x/", "x x/c.txt"),
+        ("named files by path", "COPY --exclude=d/x d/* /x/", "x x/y"),
+        ("named files, negated", "COPY --exclude=*.txt --exclude=!c.txt *.txt /x/", "x x/c.txt"),
         ("with parents", "COPY --parents --exclude=d/x d /x/", "x x/d x/d/rel x/d/sub x/d/sub/y"),
     ] {
         assert_eq!(paths(lines).join(" "), wanted, "{row}");
@@ -289,6 +292,19 @@ fn row_117_special_bits_survive() {
 }
 
 #[test]
+fn row_97_device_nodes_come_from_stages_and_images_only() {
+    let node = |kind| Node { kind, mode: 0o666, uid: 0, gid: 5, modified: Timestamp::default(), link_group: None };
+    let null = || node(NodeKind::Device { block: false, major: 1, minor: 3 });
+    let build = dockerfile("FROM registry.test/base\nFROM scratch\nCOPY --from=0 /dev /dev\nCOPY --from=0 /dev/null /n\n")
+        .base("registry.test/base", FileTree::new().node("dev/null", null()), json!({}))
+        .built();
+    assert_eq!(build.listing(), ["dev dir 755 0:0 0", "dev/null device 666 0:5 0", "n device 666 0:5 0"]);
+    assert_eq!(build.tree().get("n").unwrap().kind, null().kind);
+    let failure = dockerfile("FROM scratch\nCOPY dev /dev\n").context(|tree| tree.node("dev/null", null())).fails();
+    assert_eq!(failure.message, "`dev/null` is a device node, and a context has no use for one");
+}
+
+#[test]
 fn row_90_hard_links_within_a_copied_directory_are_kept() {
     let links = |tree: FileTree| tree.file("d/1", "1").hard_link("d/2", "d/1").hard_link("e", "d/1");
     let built = dockerfile("FROM scratch\nCOPY d /x\nCOPY e /y\n").context(links).built();
@@ -305,6 +321,7 @@ fn row_124_working_directories() {
         ("of USER", "USER me\nWORKDIR /w/x", "w", "dir 755 500:600 0"),
         ("of USER, all of them", "USER me\nWORKDIR /w/x", "w/x", "dir 755 500:600 0"),
         ("of a numeric USER with group", "USER 5:6\nWORKDIR /w", "w", "dir 755 5:6 0"),
+        ("of an unknown USER, as BuildKit", "USER nobody-here\nWORKDIR /w", "w", "dir 755 0:0 0"),
         ("existing ones stay", "USER me\nWORKDIR /tmp", "tmp", "dir 1777 7:8 0"),
         ("through a link", "WORKDIR /link/x", "usr/real/x", "dir 755 0:0 0"),
         ("relative", "WORKDIR /a\nWORKDIR b/", "a/b", "dir 755 0:0 0"),

@@ -38,7 +38,11 @@ fn missing_sources() {
         ("ADD nothing /", "there is no `nothing` in the context", None),
         ("COPY --parents no/thing /", "there is no `no/thing` in the context", None),
         ("COPY --from=empty x /", "there is no `x` in the image that `--from` names", None),
-        ("COPY dangling /", "there is no `dangling` in the context", None),
+        (
+            "COPY dangling /",
+            "there is no `dangling` in the context",
+            Some("it is a symlink to `gone`, where nothing is"),
+        ),
     ] {
         let text = format!("FROM scratch AS empty\nFROM scratch\n{lines}\n");
         let build = dockerfile(&text)
