@@ -5,8 +5,9 @@ use steprun_ports::Failure;
 
 /// Architectures that may stand alone, in all spellings (containerd `platforms/database.go`, `isKnownArch`).
 const ARCHITECTURES: &[&str] = &[
-    "386", "i386", "amd64", "x86_64", "x86-64", "arm", "armhf", "armel", "arm64", "aarch64", "loong64", "mips", "mipsle",
-    "mips64", "mips64le", "ppc", "ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64", "wasm",
+    "386", "i386", "amd64", "x86_64", "x86-64", "arm", "armhf", "armel", "arm64", "aarch64", "loong64", "mips",
+    "mipsle", "mips64", "mips64le", "ppc", "ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64",
+    "wasm",
 ];
 
 /// Reads `linux/arm64`, `linux/arm/v7`, or a known architecture alone, which means Linux.

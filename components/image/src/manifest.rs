@@ -182,22 +182,34 @@ impl Index {
         bytes(&value)
     }
 
-    /// The first image for a platform. Attestations (`unknown/unknown`) are no images. Where no image is for the very variant and
-    /// none was asked for, the first of the architecture is taken.
+    /// The first image for a platform. Attestations (`unknown/unknown`) are no images unless they are asked for. Where no image is for
+    /// the very variant and none was asked for, the first of the architecture is taken.
     ///
     /// # Errors
     /// If there is none, with the platforms that there are.
     pub fn image_for<'a>(&'a self, wanted: &Platform) -> Result<&'a Descriptor> {
         let images = || {
             let with_platform = |image: &'a Descriptor| image.platform.as_ref().map(|platform| (image, platform));
-            self.manifests.iter().filter_map(with_platform).filter(|(_, platform)| !platform.is_unknown())
+            let eligible = |platform: &Platform| wanted.is_unknown() || !platform.is_unknown();
+            self.manifests.iter().filter_map(with_platform).filter(move |(_, platform)| eligible(platform))
         };
         let exact = images().find(|(_, platform)| wanted.matches(platform));
         let near = || {
             let same = |offered: &Platform| Platform::new(&offered.os, &offered.architecture, None);
             images().filter(|_| wanted.variant.is_none()).find(|(_, platform)| wanted.matches(&same(platform)))
         };
-        exact.or_else(near).map(|(image, _)| image).ok_or_else(|| {
+        // A machine runs what was built for its older versions: the newest of them (containerd `platforms/compare.go`).
+        let older = || {
+            let version = wanted.variant_version()?;
+            let older = images().filter_map(|(image, platform)| {
+                let offered = platform.normalised();
+                let same = (&offered.os, &offered.architecture) == (&wanted.os, &wanted.architecture);
+                let offered = offered.variant_version().filter(|offered| same && *offered < version)?;
+                Some((offered, (image, platform)))
+            });
+            older.max_by_key(|(offered, _)| *offered).map(|(_, found)| found)
+        };
+        exact.or_else(near).or_else(older).map(|(image, _)| image).ok_or_else(|| {
             let available: Vec<String> = images().map(|(_, platform)| platform.to_string()).collect();
             Error::NoPlatform { wanted: wanted.to_string(), available: available.join(", ") }
         })

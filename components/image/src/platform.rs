@@ -71,6 +71,15 @@ impl Platform {
         (&own.os, &own.architecture, &own.variant) == (&other.os, &other.architecture, &other.variant) && version
     }
 
+    /// 7 for `v7`; `amd64` and `arm64` without a variant are 1 and 8. None for variants that are no such numbers.
+    pub(crate) fn variant_version(&self) -> Option<u32> {
+        match (self.architecture.as_str(), self.variant.as_deref()) {
+            ("amd64", None) => Some(1),
+            ("arm64", None) => Some(8),
+            (_, variant) => variant?.strip_prefix('v')?.parse().ok(),
+        }
+    }
+
     /// Whether it is what BuildKit writes beside its attestations: `unknown/unknown`.
     pub fn is_unknown(&self) -> bool {
         self.os == "unknown" && self.architecture == "unknown"

@@ -214,14 +214,16 @@ impl<H: Host> Placer<'_, H> {
             FileKind::Directory => Change::Directory,
             FileKind::Symlink => Change::Symlink(stat.target.clone().unwrap_or_default()),
             FileKind::Fifo => Change::Fifo,
-            FileKind::Regular | FileKind::CharacterDevice | FileKind::BlockDevice => match self.first_name(load, stat, to) {
-                Some(first) => Change::HardLink(first),
-                None => {
-                    self.make_way(to, false, conflict).await?;
-                    let put = self.draft.file(to, load.number, from.to_owned(), metadata).await;
-                    return put.map_err(|error| writing(to, error));
+            FileKind::Regular | FileKind::CharacterDevice | FileKind::BlockDevice => {
+                match self.first_name(load, stat, to) {
+                    Some(first) => Change::HardLink(first),
+                    None => {
+                        self.make_way(to, false, conflict).await?;
+                        let put = self.draft.file(to, load.number, from.to_owned(), metadata).await;
+                        return put.map_err(|error| writing(to, error));
+                    }
                 }
-            },
+            }
         };
         self.make_way(to, change == Change::Directory, conflict).await?;
         self.put(to, change, metadata).await

@@ -257,7 +257,7 @@ fn row_103_exclude() {
         ("**", "COPY --exclude=**/y d /x", "x x/rel x/sub x/x"),
         ("negated", "COPY --exclude=* --exclude=!sub/y d /x", "x x/sub x/sub/y"),
         ("named files", "COPY --exclude=b* *.txt /x/", "x x/c.txt"),
-        ("named files by path", "COPY --exclude=d/x d/* /x/", "x x/y"),
+        ("named files by path", "COPY --exclude=d/x d/* /x/", "x x/rel x/y"),
         ("named files, negated", "COPY --exclude=*.txt --exclude=!c.txt *.txt /x/", "x x/c.txt"),
         ("with parents", "COPY --parents --exclude=d/x d /x/", "x x/d x/d/rel x/d/sub x/d/sub/y"),
     ] {
@@ -295,9 +295,10 @@ fn row_117_special_bits_survive() {
 fn row_97_device_nodes_come_from_stages_and_images_only() {
     let node = |kind| Node { kind, mode: 0o666, uid: 0, gid: 5, modified: Timestamp::default(), link_group: None };
     let null = || node(NodeKind::Device { block: false, major: 1, minor: 3 });
-    let build = dockerfile("FROM registry.test/base\nFROM scratch\nCOPY --from=0 /dev /dev\nCOPY --from=0 /dev/null /n\n")
-        .base("registry.test/base", FileTree::new().node("dev/null", null()), json!({}))
-        .built();
+    let build =
+        dockerfile("FROM registry.test/base\nFROM scratch\nCOPY --from=0 /dev /dev\nCOPY --from=0 /dev/null /n\n")
+            .base("registry.test/base", FileTree::new().node("dev/null", null()), json!({}))
+            .built();
     assert_eq!(build.listing(), ["dev dir 755 0:0 0", "dev/null device 666 0:5 0", "n device 666 0:5 0"]);
     assert_eq!(build.tree().get("n").unwrap().kind, null().kind);
     let failure = dockerfile("FROM scratch\nCOPY dev /dev\n").context(|tree| tree.node("dev/null", null())).fails();

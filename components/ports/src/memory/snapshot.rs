@@ -122,7 +122,7 @@ fn apply(tree: &mut FileTree, sources: &[&FileTree], entry: ChangeEntry) -> Resu
         Change::File(SourceFile { source, path: from }) => {
             let found = sources.get(source as usize).and_then(|tree| tree.get(&from));
             match found.map(|node| &node.kind) {
-                Some(NodeKind::File(content)) => NodeKind::File(content.clone()),
+                Some(node @ (NodeKind::File(_) | NodeKind::Device { .. })) => node.clone(),
                 _ => return invalid(format!("source {source} has no regular file `{from}`")),
             }
         }
