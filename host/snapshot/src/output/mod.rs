@@ -7,7 +7,7 @@ mod layout;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,7 +16,7 @@ use oci_spec::image::Digest;
 use tempfile::NamedTempFile;
 
 use crate::hash::{Hasher, Hashing};
-use crate::{Descriptor, Error, Result, sha256, store};
+use crate::{Descriptor, Error, Result, sha256};
 
 pub use archive::{stream_archive, write_archive};
 pub use layout::write_layout;
@@ -49,12 +49,36 @@ pub trait Blob {
     fn open(&self) -> Result<Box<dyn Read + '_>>;
 }
 
-/// Writes a file whole: what was there is replaced when all is written, and stays if `write` fails.
+/// Writes a file whole: what was there is replaced when all is written, and stays if `write` fails. A device, a pipe or a file
+/// descriptor (`/dev/stdout`, `/dev/fd/3`) is written to as it is: replaced by a file, it would be lost for the whole system. A
+/// symlink stays; the file that it leads to is written.
 pub fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    if is_place(path) {
+        let file = OpenOptions::new().append(true).open(path).map_err(Error::io("open", path))?;
+        let mut buffered = io::BufWriter::with_capacity(256 * 1024, file);
+        write(&mut buffered)?;
+        return buffered.flush().map_err(Error::io("write", path));
+    }
+    let real = if path.is_symlink() { path.canonicalize().ok() } else { None };
+    let path = real.as_deref().unwrap_or(path);
     let mut buffered = io::BufWriter::with_capacity(256 * 1024, temporary_beside(path)?);
     write(&mut buffered)?;
     let file = buffered.into_inner().map_err(|error| Error::io("write", path)(error.into_error()))?;
-    store::persist(file, path).map(drop)
+    match file.persist(path) {
+        Ok(_) => Ok(()),
+        // A mounted file, such as Kubernetes' `/dev/termination-log`, can't be replaced, only filled.
+        Err(failed) if failed.error.kind() == io::ErrorKind::ResourceBusy => {
+            fs::copy(failed.file.path(), path).map(drop).map_err(Error::io("write", path))
+        }
+        Err(failed) => Err(Error::io("rename a finished file to", path)(failed.error)),
+    }
+}
+
+/// Whether a path names something that is there to be written to, and not a file to be replaced.
+fn is_place(path: &Path) -> bool {
+    let Ok(found) = path.metadata() else { return false };
+    let descriptor = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|place| path.starts_with(place));
+    !found.is_dir() && (descriptor || !found.is_file())
 }
 
 /// A temporary file in the same directory, with the permissions that the caller's files get.

@@ -234,3 +234,36 @@ fn files_get_the_permissions_of_the_caller() {
     fs::write(&plain, "x").unwrap();
     assert_eq!(fs::metadata(ours).unwrap().permissions(), fs::metadata(plain).unwrap().permissions());
 }
+
+#[test]
+fn devices_pipes_and_descriptors_are_written_to_and_stay() {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::FileTypeExt;
+
+    let hello = |path: &Path| write_file(path, |out| out.write_all(b"hello").map_err(Error::io("write", path)));
+    let (mut from, to) = std::io::pipe().unwrap();
+    hello(Path::new(&format!("/proc/self/fd/{}", to.as_raw_fd()))).unwrap();
+    drop(to);
+    let mut got = String::new();
+    from.read_to_string(&mut got).unwrap();
+    assert_eq!(got, "hello");
+    // A link, so that a failure of this test costs a link and not the machine's device.
+    let root = tempfile::tempdir().unwrap();
+    let (full, null) = (root.path().join("full"), root.path().join("null"));
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+    hello(&full).unwrap_err();
+    hello(&null).unwrap();
+    assert!(null.metadata().unwrap().file_type().is_char_device());
+}
+
+#[test]
+fn a_symlink_stays_and_its_file_is_written() {
+    let root = tempfile::tempdir().unwrap();
+    let (link, file) = (root.path().join("link"), root.path().join("file"));
+    fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink("file", &link).unwrap();
+    write_file(&link, |out| out.write_all(b"new").map_err(Error::io("write", &link))).unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(fs::read(file).unwrap(), b"new");
+}

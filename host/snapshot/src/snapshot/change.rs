@@ -12,7 +12,8 @@ use crate::{Error, Result, Timestamp, name};
 /// What an entry puts at its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A regular file with the content and extended attributes of a source's file (of directories: `security.capability` and `user.*`).
+    /// A regular file with the content and extended attributes of a source's file (of directories: `security.capability` and `user.*`),
+    /// or the device node that a snapshot has there.
     File {
         /// Index into the list of sources.
         source: usize,
@@ -129,6 +130,9 @@ fn file(sources: &[Source], index: usize, path: &str) -> Result<(LeafBody, Xattr
             match (node, regular(node)) {
                 (Node::Leaf(leaf), Some((content, size))) => {
                     Ok((LeafBody::Regular { size, content: content.clone() }, leaf.attributes.xattrs.clone()))
+                }
+                (Node::Leaf(leaf), None) if matches!(leaf.body, LeafBody::Device { .. }) => {
+                    Ok((leaf.body.clone(), leaf.attributes.xattrs.clone()))
                 }
                 _ => Err(Error::Invalid(format!("`{path}` in source {index} is no regular file"))),
             }

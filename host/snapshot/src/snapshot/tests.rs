@@ -100,6 +100,19 @@ fn names(store: &Store, layer: &Layer) -> Vec<String> {
 }
 
 #[test]
+fn a_device_node_of_a_snapshot_can_be_copied() {
+    let tty = extended(vec![entry("tty", Change::Device { block: false, major: 4, minor: 1 })]);
+    let copied = entry("copy", Change::File { source: 0, path: "tty".into() });
+    let copy = Snapshot::scratch().extend(&[Source::Snapshot(tty.clone())], vec![copied]).unwrap();
+    let leaf = |snapshot: &Snapshot, path: &[u8]| match snapshot.tree().get(path) {
+        Some(crate::tree::Node::Leaf(leaf)) => Some(leaf.clone()),
+        _ => None,
+    };
+    assert!(leaf(&tty, b"tty").is_some());
+    assert_eq!(leaf(&copy, b"copy"), leaf(&tty, b"tty"));
+}
+
+#[test]
 fn symlinks_resolve_inside_the_root() {
     let snapshot = extended(vec![
         directory("usr"),
@@ -372,6 +385,22 @@ fn a_blob_is_fetched_when_its_bytes_are_needed() {
     fs::remove_file(&blob).unwrap();
     assert_eq!(load().read("f", 1).unwrap(), b"f");
     assert_eq!(fetch.1.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn plain_archives_are_compressed_and_compressed_ones_kept() {
+    let fixture = fixture();
+    let plain =
+        extended(vec![inline("f", &"f".repeat(9999))]).pack(&fixture.store, Compression::None).unwrap().unwrap();
+    let tar = fixture.store.read_blob(&plain.descriptor.digest, u64::MAX).unwrap();
+    let layer = crate::import_layer(&fixture.store, tar.as_slice()).unwrap();
+    assert_eq!(layer.descriptor.media_type, Compression::Gzip.media_type());
+    assert_eq!(layer.diff_id, plain.diff_id);
+    assert!(layer.descriptor.size < plain.descriptor.size / 4);
+    let gzip = fixture.store.read_blob(&layer.descriptor.digest, u64::MAX).unwrap();
+    assert_eq!(crate::import_layer(&fixture.store, gzip.as_slice()).unwrap(), layer);
+    // An archive without entries is one too.
+    crate::import_layer(&fixture.store, [0; 1024].as_slice()).unwrap();
 }
 
 #[test]
