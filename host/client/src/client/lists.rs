@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Client;
 use crate::auth::Access;
 use crate::exchange::{Call, Target};
-use crate::{Error, RepositoryName, Result};
+use crate::{Error, RepositoryName, Result, Tag};
 
 /// The largest page that is read, in bytes.
 pub(super) const LONGEST_PAGE: usize = 16 << 20;
@@ -25,7 +25,7 @@ impl Client {
     /// All tags, in the registry's order.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such repository.
+    /// [`Error::NotFound`] if there is no such repository; [`Error::Invalid`] if the list holds what is no tag.
     pub async fn tags(&self, repository: &RepositoryName) -> Result<Vec<String>> {
         let mut tags = Vec::new();
         let mut target = Target::Path("tags/list?n=1000".to_owned());
@@ -38,7 +38,14 @@ impl Client {
             }
             let parsed: TagPage = serde_json::from_slice(&page.body)
                 .map_err(|_| malformed(repository, "the list of tags is not the JSON expected"))?;
-            tags.extend(parsed.tags.unwrap_or_default());
+            for tag in parsed.tags.unwrap_or_default() {
+                // Names are printed, and a line of its own could give orders to a terminal or a CI runner.
+                if tag.parse::<Tag>().is_err() {
+                    let shown: String = tag.chars().take(200).flat_map(char::escape_debug).collect();
+                    return Err(malformed(repository, &format!("the list of tags holds `{shown}`, which is no tag")));
+                }
+                tags.push(tag);
+            }
             match next_page(&page.url, &page.headers) {
                 Ok(None) => return Ok(tags),
                 Ok(Some(url)) => target = Target::Url(url),

@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode};
 use super::{Client, Descriptor, Manifest};
 use crate::auth::Access;
 use crate::exchange::body::Body;
+use crate::exchange::refusal::Refusal;
 use crate::exchange::{Call, Fetched, Target, content_type};
 use crate::verify::digest_of;
 use crate::{Error, RepositoryName, Result, Selector};
@@ -74,6 +75,7 @@ impl Client {
             return Err(self.exchange.unexpected(&call, &fetched).await);
         }
         let digest = verified(selector, &fetched, &call.subject)?;
+        check_json(&fetched, &call.subject)?;
         Ok(Manifest { media_type: declared_media_type(&fetched), digest, content: fetched.body })
     }
 
@@ -187,6 +189,16 @@ fn declared_media_type(fetched: &Fetched) -> String {
         Ok(declared) => declared.media_type,
         Err(_) => announced,
     }
+}
+
+/// A manifest is a JSON object. The sign-in page of a proxy has a digest too, and comes with status 200.
+fn check_json(fetched: &Fetched, subject: &str) -> Result<()> {
+    type Object = std::collections::HashMap<String, serde::de::IgnoredAny>;
+    if serde_json::from_slice::<Object>(&fetched.body).is_ok() {
+        return Ok(());
+    }
+    let words = Refusal::new(fetched.status, &fetched.content_type, &fetched.body).words;
+    Err(Error::Invalid { subject: subject.to_owned(), reason: format!("the answer is no manifest: {words}") })
 }
 
 /// The digest that the registry announces.

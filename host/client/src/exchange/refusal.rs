@@ -83,8 +83,10 @@ fn plain_words(content_type: &str, body: &[u8]) -> String {
     if !html {
         return printable(&text);
     }
-    let words = printable(&without_tags(&text));
-    format!("an HTML page and not a registry's answer, `{words}`")
+    match printable(&without_tags(&text)).as_str() {
+        "" => "an HTML page and not a registry's answer".to_owned(),
+        words => format!("an HTML page and not a registry's answer, `{words}`"),
+    }
 }
 
 /// The text between tags, without what scripts and styles hold.
@@ -135,6 +137,7 @@ mod tests {
                 "<html><head><style>p{}</style><title>Sign in</title></head><script>x<1</script>\n<p>Please\u{1b}[31m sign in",
                 "an HTML page and not a registry's answer, `Sign in Please [31m sign in`",
             ),
+            ("text/html", "", "an HTML page and not a registry's answer"),
             ("text/plain", " denied:\n no ", "denied: no"),
             ("", "", ""),
         ] {

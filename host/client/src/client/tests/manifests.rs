@@ -23,6 +23,9 @@ async fn manifests_are_verified() {
         "/v2/r/manifests/plain" => Reply::new(200)
             .header("content-type", "text/plain; charset=utf-8")
             .body(r#"{"mediaType": "application/x"}"#),
+        "/v2/r/manifests/page" => {
+            Reply::new(200).header("content-type", "text/html").body("<html><title>Sign in</title></html>")
+        }
         "/v2/r/manifests/lying" => manifest_reply("{}").body("{ }"),
         target if target.contains("sha256:") => Reply::new(200).body("other"),
         _ => Reply::new(404),
@@ -33,6 +36,10 @@ async fn manifests_are_verified() {
     assert_eq!((good.media_type.as_str(), good.digest), (OCI, sha256(b"{}")));
     let plain = client.manifest(&r, &tag("plain")).await.unwrap();
     assert_eq!(plain.media_type, "application/x");
+    let page = client.manifest(&r, &tag("page")).await.unwrap_err();
+    assert!(page.to_string().contains("no manifest: an HTML page"), "{page}");
+    // Without a digest announced, HEAD leads to GET.
+    assert!(matches!(client.head(&r, &tag("page")).await, Err(Error::Invalid { .. })));
     let lying = client.manifest(&r, &tag("lying")).await.unwrap_err();
     assert!(matches!(lying, Error::Corrupt { .. }), "{lying}");
     let other = Selector::Digest(sha256(b"asked"));
@@ -119,6 +126,7 @@ async fn tags_follow_pages_on_the_same_server() {
             .body(r#"{"name":"r","tags":["a","b"]}"#),
         "/v2/r/tags/list?last=b" => Reply::new(200).body(r#"{"tags":["c"]}"#),
         "/v2/none/tags/list?n=1000" => Reply::new(200).body(r#"{"tags":null}"#),
+        "/v2/orders/tags/list?n=1000" => Reply::new(200).body("{\"tags\":[\"a\\n::error::b\"]}"),
         "/v2/evil/tags/list?n=1000" => {
             Reply::new(200).header("link", "<http://evil.example/>; rel=\"next\"").body(r#"{"tags":[]}"#)
         }
@@ -132,6 +140,8 @@ async fn tags_follow_pages_on_the_same_server() {
     assert!(client.tags(&repository(&host, "none")).await.unwrap().is_empty());
     let evil = client.tags(&repository(&host, "evil")).await.unwrap_err();
     assert!(evil.to_string().contains("another server"), "{evil}");
+    let orders = client.tags(&repository(&host, "orders")).await.unwrap_err().to_string();
+    assert!(orders.contains("`a\\n::error::b`, which is no tag"), "{orders}");
     let missing = client.tags(&repository(&host, "x/y")).await.unwrap_err();
     assert_eq!(
         missing.to_string(),
