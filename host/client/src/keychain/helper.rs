@@ -57,8 +57,10 @@ pub(super) async fn ask(
 
 async fn run(name: &str, server: &str, environment: &Environment) -> Result<std::process::Output, String> {
     let program = format!("docker-credential-{name}");
-    // With a changed environment the program is searched in the new PATH.
+    // With a changed environment the program is searched in the new PATH. A group of its own, so that what a script started ends
+    // with it when it is given up.
     let mut child = Command::new(&program)
+        .process_group(0)
         .arg("get")
         .env_clear()
         .envs(environment.variables())
@@ -71,9 +73,57 @@ async fn run(name: &str, server: &str, environment: &Environment) -> Result<std:
             std::io::ErrorKind::NotFound => format!("there is no `{program}` in PATH"),
             _ => e.to_string(),
         })?;
+    let group = Group(child.id());
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that needs no input may be gone already; its answer tells.
         let _ = stdin.write_all(server.as_bytes()).await;
     }
-    child.wait_with_output().await.map_err(|e| e.to_string())
+    let output = child.wait_with_output().await.map_err(|e| e.to_string());
+    group.keep();
+    output
+}
+
+/// The processes of a helper that has not answered. Dropped, it ends them all.
+struct Group(Option<u32>);
+
+impl Group {
+    /// The helper has answered: what it leaves behind, such as an agent, is meant to stay.
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let leader = self.0.and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(leader) = leader {
+            // They may be gone already.
+            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_script_started_ends_with_it() {
+        let mut child = Command::new("sh")
+            .args(["-c", "sleep 1000 & echo ready; wait"])
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let group = Group(child.id());
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).await.unwrap();
+        drop(group);
+        // The sleeper holds the pipe too: it ends when both are gone.
+        assert_eq!(output.read_to_string(&mut line).await.unwrap(), 0);
+        assert!(!child.wait().await.unwrap().success());
+    }
 }
