@@ -10,8 +10,8 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 pub struct RetryPolicy {
     /// How many times a request is sent at most, the first time included. A transfer that moved on starts counting anew.
     pub tries: u32,
-    /// The pause before the second try. It doubles with each further one, and varies by a quarter so that clients do not
-    /// come back in step.
+    /// The pause before the second try. It doubles with each further one, except where the host can't be reached at all, and
+    /// varies by a quarter so that clients do not come back in step.
     pub first_pause: Duration,
     /// The longest pause that doubling leads to.
     pub longest_pause: Duration,
@@ -20,7 +20,7 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// Five tries over about eight seconds; a registry may ask for pauses of two minutes.
+    /// Five tries over about eight seconds, or two where nobody listens; a registry may ask for pauses of two minutes.
     fn default() -> Self {
         RetryPolicy {
             tries: 5,
@@ -32,17 +32,18 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// How long to wait after the `failures`th failure in a row (from 1), or `None` when the budget is used up.
-    pub(crate) fn pause(&self, failures: u32, asked: Option<Duration>) -> Option<Duration> {
-        self.pause_with(failures, asked, fastrand::f64())
+    /// How long to wait after the `failures`th failure in a row (from 1), or `None` when the budget is used up. `hardship` of them
+    /// call for more patience: each after the first doubles the pause.
+    pub(crate) fn pause(&self, failures: u32, hardship: u32, asked: Option<Duration>) -> Option<Duration> {
+        self.pause_with(failures, hardship, asked, fastrand::f64())
     }
 
     /// As [`RetryPolicy::pause`], with the random number in 0..1 given.
-    fn pause_with(&self, failures: u32, asked: Option<Duration>, random: f64) -> Option<Duration> {
+    fn pause_with(&self, failures: u32, hardship: u32, asked: Option<Duration>, random: f64) -> Option<Duration> {
         if failures >= self.tries {
             return None;
         }
-        let doublings = failures.saturating_sub(1).min(30);
+        let doublings = hardship.saturating_sub(1).min(30);
         let plain = self.first_pause.saturating_mul(1 << doublings).min(self.longest_pause);
         let own = plain.mul_f64(0.75 + random / 2.0);
         let asked = asked.map(|asked| asked.min(self.longest_retry_after));
@@ -89,9 +90,12 @@ mod tests {
             (1, seconds(9999), seconds(60)),
             (5, seconds(7), None),
         ] {
-            assert_eq!(policy.pause_with(failures, asked, 0.5), pause);
+            assert_eq!(policy.pause_with(failures, failures, asked, 0.5), pause);
         }
-        assert_eq!(policy.pause_with(1, None, 0.0), Some(Duration::from_millis(750)));
+        assert_eq!(policy.pause_with(1, 1, None, 0.0), Some(Duration::from_millis(750)));
+        // Nobody listens: as often, but at an even pace.
+        assert_eq!(policy.pause_with(4, 0, None, 0.5), seconds(1));
+        assert_eq!(policy.pause_with(5, 0, None, 0.5), None);
     }
 
     #[test]

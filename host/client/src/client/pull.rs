@@ -178,7 +178,7 @@ impl BlobStream {
     async fn broken(&mut self, reason: &str) -> Result<()> {
         self.response = None;
         let of = self.size.map_or(String::new(), |size| format!(" of {size}"));
-        let failure = NoAnswer { reason: format!("{reason}, after {}{of} bytes", self.position), transient: true };
+        let failure = NoAnswer::passing(format!("{reason}, after {}{of} bytes", self.position));
         self.patience.after(Failure::NoAnswer(failure)).await
     }
 

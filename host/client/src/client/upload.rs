@@ -297,7 +297,7 @@ impl Upload<'_> {
             // The session is gone, or stands elsewhere than we thought.
             StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE => {
                 let reason = format!("the registry answers {}", refusal.with_status());
-                Step::Broken(Failure::NoAnswer(NoAnswer { reason, transient: true }))
+                Step::Broken(Failure::NoAnswer(NoAnswer::passing(reason)))
             }
             _ => Step::Refused(refusal),
         })

@@ -62,23 +62,30 @@ pub(crate) struct Patience {
     policy: RetryPolicy,
     subject: String,
     failures: u32,
+    /// How many of the failures make the pauses longer.
+    hardship: u32,
 }
 
 impl Patience {
     pub(crate) fn new(policy: &RetryPolicy, subject: String) -> Self {
-        Patience { policy: policy.clone(), subject, failures: 0 }
+        Patience { policy: policy.clone(), subject, failures: 0, hardship: 0 }
     }
 
     /// Starts counting anew: something went well.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
+        self.hardship = 0;
     }
 
     /// Waits after a failure, or gives it back as an error when it is final or the tries are used up.
     pub(crate) async fn after(&mut self, failure: Failure) -> Result<()> {
         match failure {
             Failure::Final(error) => Err(error),
-            Failure::NoAnswer(none) if none.transient => self.wait(none.reason, None).await,
+            Failure::NoAnswer(none) if none.transient => {
+                // Longer pauses spare a registry that is overloaded; where there is none, they only keep the user waiting.
+                self.hardship += u32::from(!none.unreachable);
+                self.wait(none.reason, None).await
+            }
             Failure::NoAnswer(none) => {
                 Err(Error::Unavailable { subject: self.subject.clone(), tries: self.failures + 1, reason: none.reason })
             }
@@ -97,12 +104,13 @@ impl Patience {
         }
         let asked = retry_after(headers, SystemTime::now());
         let reason = format!("the registry answers {}", refusal.with_status());
+        self.hardship += 1;
         self.wait(reason, asked).await.map(|()| true)
     }
 
     async fn wait(&mut self, reason: String, asked: Option<std::time::Duration>) -> Result<()> {
         self.failures += 1;
-        match self.policy.pause(self.failures, asked) {
+        match self.policy.pause(self.failures, self.hardship, asked) {
             Some(pause) => {
                 tokio::time::sleep(pause).await;
                 Ok(())

@@ -33,6 +33,20 @@ pub(crate) struct NoAnswer {
     pub(crate) reason: String,
     /// Whether trying again may help.
     pub(crate) transient: bool,
+    /// Whether there was no connection at all: nobody listens, or the name is unknown. Such a host is not overloaded.
+    pub(crate) unreachable: bool,
+}
+
+impl NoAnswer {
+    /// A failure that the next try may not have.
+    pub(crate) fn passing(reason: String) -> Self {
+        NoAnswer { reason, transient: true, unreachable: false }
+    }
+
+    /// A failure that every try would have.
+    pub(crate) fn lasting(reason: String) -> Self {
+        NoAnswer { reason, transient: false, unreachable: false }
+    }
 }
 
 /// What distinguishes the clients that connections are made with.
@@ -45,6 +59,8 @@ struct Profile {
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Trust {
+    /// No certificate: for plain HTTP, which shows none. Reading the system's authorities takes longer than a small request.
+    Nobody,
     Everyone,
     Default,
     Own(String),
@@ -104,7 +120,7 @@ impl Transport {
             "https"
         };
         Url::parse(&format!("{scheme}://{registry}/"))
-            .map_err(|e| NoAnswer { reason: format!("`{registry}` is no host: {e}"), transient: false })
+            .map_err(|e| NoAnswer::lasting(format!("`{registry}` is no host: {e}")))
     }
 
     /// Whether plain HTTP is allowed for a host at all.
@@ -130,16 +146,12 @@ impl Transport {
                 Err(_) => {}
             }
         }
-        Err(worst.unwrap_or_else(|| NoAnswer {
-            reason: format!("{registry} speaks neither HTTP nor HTTPS"),
-            transient: true,
-        }))
+        Err(worst.unwrap_or_else(|| NoAnswer::passing(format!("{registry} speaks neither HTTP nor HTTPS"))))
     }
 
     async fn speaks(&self, scheme: &str, registry: &str) -> std::result::Result<bool, NoAnswer> {
         let text = format!("{scheme}://{registry}/v2/");
-        let url = Url::parse(&text)
-            .map_err(|e| NoAnswer { reason: format!("`{registry}` is no host: {e}"), transient: false })?;
+        let url = Url::parse(&text).map_err(|e| NoAnswer::lasting(format!("`{registry}` is no host: {e}")))?;
         let request = reqwest::Request::new(reqwest::Method::GET, url);
         let answer = self.send(request, &Activity::now(), false).await?;
         // Go's server tells a client that speaks plain HTTP to its TLS port so, with status 400; nginx too. No registry answers
@@ -155,7 +167,8 @@ impl Transport {
         upload: bool,
     ) -> std::result::Result<Response, NoAnswer> {
         let authority = authority(request.url());
-        let client = self.client(&authority).map_err(|e| NoAnswer { reason: e.to_string(), transient: false })?;
+        let plain = request.url().scheme() == "http";
+        let client = self.client(&authority, plain).map_err(|e| NoAnswer::lasting(e.to_string()))?;
         let patience = if upload { self.idle_timeout * UPLOAD_PATIENCE } else { self.idle_timeout };
         match self.unless_silent(client.execute(request), activity, patience).await {
             Some(answer) => answer.map_err(|e| describe(&authority, &e)),
@@ -192,8 +205,10 @@ impl Transport {
     }
 
     /// The client for a host, made when it is needed first.
-    fn client(&self, authority: &str) -> Result<reqwest::Client> {
-        let trust = if self.is_insecure(authority) {
+    fn client(&self, authority: &str, plain: bool) -> Result<reqwest::Client> {
+        let trust = if plain {
+            Trust::Nobody
+        } else if self.is_insecure(authority) {
             Trust::Everyone
         } else if self.authorities.knows(authority) {
             Trust::Own(authority.to_owned())
@@ -213,6 +228,7 @@ impl Transport {
 
     fn make_client(&self, profile: &Profile) -> Result<reqwest::Client> {
         let config = match &profile.trust {
+            Trust::Nobody => tls::untrusting()?,
             Trust::Everyone => tls::unverified()?,
             Trust::Default => self.authorities.config(None)?,
             Trust::Own(host) => self.authorities.config(Some(host))?,
@@ -242,13 +258,14 @@ pub(crate) fn authority(url: &Url) -> String {
 }
 
 fn silence(authority: &str, patience: Duration) -> NoAnswer {
-    NoAnswer { reason: format!("{authority} was silent for {patience:?}"), transient: true }
+    NoAnswer::passing(format!("{authority} was silent for {patience:?}"))
 }
 
 /// A failure of a connection, in words.
 fn describe(authority: &str, error: &reqwest::Error) -> NoAnswer {
     if let Some(failure) = tls::failure(error) {
-        return NoAnswer { reason: tls::explain(authority, failure), transient: !tls::is_final(failure) };
+        let transient = !tls::is_final(failure);
+        return NoAnswer { reason: tls::explain(authority, failure), transient, unreachable: false };
     }
     let what = if error.is_connect() {
         "cannot connect to"
@@ -257,7 +274,8 @@ fn describe(authority: &str, error: &reqwest::Error) -> NoAnswer {
     } else {
         "the connection broke with"
     };
-    NoAnswer { reason: format!("{what} {authority}: {}", innermost(error)), transient: !error.is_builder() }
+    let reason = format!("{what} {authority}: {}", innermost(error));
+    NoAnswer { reason, transient: !error.is_builder(), unreachable: error.is_connect() }
 }
 
 /// The messages of an error and its causes.

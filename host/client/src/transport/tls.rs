@@ -93,6 +93,11 @@ impl Authorities {
     }
 }
 
+/// The configuration that trusts no certificate at all.
+pub(super) fn untrusting() -> Result<ClientConfig> {
+    Ok(with_protocols(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()))
+}
+
 /// The configuration for hosts whose certificate is not verified.
 pub(super) fn unverified() -> Result<ClientConfig> {
     let verifier = Arc::new(Unverified(provider()));
@@ -209,7 +214,7 @@ pub(super) fn explain(host: &str, error: &rustls::Error) -> String {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => format!("the certificate of {host} is for another name ({error})"),
         rustls::Error::InvalidMessage(_) => {
-            format!("{host} does not speak TLS: pass --insecure {host} if it is meant to speak plain HTTP")
+            format!("{host} does not speak TLS: pass --insecure-registry {host} if it is meant to speak plain HTTP")
         }
         other => format!("TLS with {host} failed: {other}"),
     }
