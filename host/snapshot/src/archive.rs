@@ -1,18 +1,21 @@
 //! Archives of the caller: as file systems, and as layers.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
+
+use oci_spec::image::Digest;
 
 use crate::apply::{self, Extents, Whiteouts};
 use crate::codec::{Codec, PROBE, probe};
 use crate::content::{Content, FileOrigin, Origin};
+use crate::gzip;
 use crate::layer::{TarOrigin, Toc, write_tar};
 use crate::meta::{Descriptor, Layer};
 use crate::snapshot::regular;
 use crate::tar::read::is_header;
 use crate::tar::{Body, Item};
 use crate::tree::Tree;
-use crate::{Error, Result, Snapshot, Source, Store, name};
+use crate::{Compression, Error, Result, Snapshot, Source, Store, name};
 
 impl Snapshot {
     /// The content of a tar archive in a source (plain, gzip, bzip2, xz or zstd, told by its bytes), or none if the file is no such
@@ -40,26 +43,38 @@ impl Snapshot {
     }
 }
 
-/// A tar archive of the caller (plain, gzip or zstd, told by its bytes) as a layer, its bytes kept as they are.
+/// A tar archive of the caller (plain, gzip or zstd, told by its bytes) as a layer. A plain one is compressed by gzip, as crane does;
+/// the bytes of a compressed one are kept.
 /// Fails with [`Error::Invalid`] if it is no such archive.
 pub fn import_layer(store: &Store, archive: impl Read) -> Result<Layer> {
-    let mut blob = store.writer()?;
-    let shown = blob.path().to_owned();
     let (start, mut whole) = probe(archive).map_err(Error::io("read", "an archive"))?;
-    let media_type = match Codec::detect(&start) {
-        Codec::Plain => "application/vnd.oci.image.layer.v1.tar",
-        Codec::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
-        Codec::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+    let gzip = Compression::Gzip.media_type();
+    let (media_type, digest, size) = match Codec::detect(&start) {
+        Codec::Plain => {
+            let copy =
+                |sink: &mut dyn Write| io::copy(&mut whole, sink).map(drop).map_err(Error::io("read", "an archive"));
+            let (digest, size, _) = gzip::write_blob(store, copy)?;
+            (gzip, digest, size)
+        }
+        Codec::Gzip => kept(store, whole, gzip)?,
+        Codec::Zstd => kept(store, whole, "application/vnd.oci.image.layer.v1.tar+zstd")?,
         codec => return Err(Error::Invalid(format!("a layer may be plain, gzip or zstd, and this is {codec:?}"))),
     };
-    io::copy(&mut whole, &mut blob).map_err(Error::io("write", shown))?;
-    let (digest, size) = blob.finish(None)?;
     let (start, whole) = probe(store.open_blob(&digest)?).map_err(Error::io("read", "an archive"))?;
     let toc = Toc::read(Codec::detect(&start).decode(whole)?)?;
     let layer =
         Layer { descriptor: Descriptor { media_type: media_type.into(), digest, size }, diff_id: toc.diff_id.clone() };
     toc.keep(store, &layer.descriptor.digest)?;
     Ok(layer)
+}
+
+/// Bytes as they are in the store, with their media type, digest and size.
+fn kept<'m>(store: &Store, mut archive: impl Read, media_type: &'m str) -> Result<(&'m str, Digest, u64)> {
+    let mut blob = store.writer()?;
+    let shown = blob.path().to_owned();
+    io::copy(&mut archive, &mut blob).map_err(Error::io("write", shown))?;
+    let (digest, size) = blob.finish(None)?;
+    Ok((media_type, digest, size))
 }
 
 /// The file, and what is known of its content.
