@@ -14,3 +14,11 @@ where
 {
     stream::iter(items.into_iter().map(operation)).buffered(limit.max(1)).try_collect().await
 }
+
+/// Awaits two results at the same time. The first failure ends it.
+pub async fn both<A, B, E>(
+    first: impl Future<Output = std::result::Result<A, E>>,
+    second: impl Future<Output = std::result::Result<B, E>>,
+) -> std::result::Result<(A, B), E> {
+    futures_util::future::try_join(first, second).await
+}

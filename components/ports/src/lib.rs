@@ -10,7 +10,7 @@ mod error;
 #[cfg(feature = "memory")]
 pub mod memory;
 
-pub use concurrent::concurrently;
+pub use concurrent::{both, concurrently};
 pub use describe::{Arity, Command, Description, FileAccess, Parameter, Placement, RegistryAccess, ValueKind};
 pub use error::{Denial, Error, Failure, FailureKind, Position};
 

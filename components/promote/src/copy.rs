@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use steprun_image::{Document, Platform, media_type};
-use steprun_ports::{Descriptor, Error, Failure, Host, ImageArgument, Level, Manifest, Repository, concurrently};
+use steprun_ports::{Descriptor, Error, Failure, Host, ImageArgument, Level, Manifest, Repository, both, concurrently};
 
 use crate::arguments::{full_name, image, platform};
 use crate::fetch::{fetch, malformed};
 use crate::transfer::{Rules, push_blobs, put_manifest};
+
+/// How many images are copied together. More would share more, and keep more manifests in memory.
+const BATCH: usize = 64;
 
 /// What holds for all images of one call.
 struct Options {
@@ -25,7 +28,7 @@ pub(crate) async fn copy<H: Host>(host: &H) -> Result<(), Failure> {
     if options.keep_tags {
         refuse_existing(&destination).await?;
     }
-    copy_one(host, &source, &destination, &options).await
+    copy_images(host, &[(source, destination)], &options).await
 }
 
 /// Copies every tag; those that are there already are left alone if tags are to be kept.
@@ -44,12 +47,15 @@ async fn copy_all<H: Host>(
     }
     let kept = if options.keep_tags { tags_of(&destination.repository).await? } else { BTreeSet::new() };
     let listing = |error| Failure::because(format!("can't list the tags of {}", source.repository.name()), error);
-    for tag in source.repository.tags().await.map_err(listing)? {
-        if kept.contains(&tag) {
-            continue;
-        }
-        let tagged = |image: &ImageArgument<H::Repository>| ImageArgument { tag: Some(tag.clone()), ..image.clone() };
-        copy_one(host, &tagged(source), &tagged(destination), options).await?;
+    let tags = source.repository.tags().await.map_err(listing)?;
+    let wanted: Vec<String> = tags.into_iter().filter(|tag| !kept.contains(tag)).collect();
+    for batch in wanted.chunks(BATCH) {
+        let pair = |tag: &String| {
+            let tagged =
+                |image: &ImageArgument<H::Repository>| ImageArgument { tag: Some(tag.clone()), ..image.clone() };
+            (tagged(source), tagged(destination))
+        };
+        copy_images(host, &batch.iter().map(pair).collect::<Vec<_>>(), options).await?;
     }
     Ok(())
 }
@@ -88,57 +94,69 @@ fn target<R>(image: &ImageArgument<R>) -> &str {
     image.tag.as_deref().unwrap_or_else(|| image.reference())
 }
 
-async fn copy_one<H: Host>(
+/// An image to be copied, and where to.
+type Pair<R> = (ImageArgument<R>, ImageArgument<R>);
+
+/// Copies images of one repository to another together: they share blobs and children, and round trips.
+async fn copy_images<H: Host>(host: &H, pairs: &[Pair<H::Repository>], options: &Options) -> Result<(), Failure> {
+    let roots = concurrently(options.rules.jobs, pairs, |pair| missing_root(host, pair, options)).await?;
+    let new = pairs.iter().zip(&roots).filter_map(|((_, to), (_, root))| Some((target(to), root.as_ref()?)));
+    let new: Vec<(&str, &Manifest)> = new.collect();
+    if let (Some((source, destination)), false) = (pairs.first(), new.is_empty()) {
+        bring(host, &source.repository, &destination.repository, &new, options.rules).await?;
+    }
+    for ((_, destination), (digest, _)) in pairs.iter().zip(&roots) {
+        host.set("digest", digest);
+        host.set("image", &format!("{}@{digest}", destination.repository.name()));
+    }
+    Ok(())
+}
+
+/// The digest of an image's manifest, and the manifest unless the destination's name stands for it already.
+async fn missing_root<H: Host>(
     host: &H,
-    source: &ImageArgument<H::Repository>,
-    destination: &ImageArgument<H::Repository>,
+    (source, destination): &Pair<H::Repository>,
     options: &Options,
-) -> Result<(), Failure> {
+) -> Result<(String, Option<Manifest>), Failure> {
     let (from, to) = (full_name(source), full_name(destination));
-    let root = fetch(source, options.platform.as_ref()).await?;
+    let (root, existing) = both(fetch(source, options.platform.as_ref()), head(destination)).await?;
     let digest = root.descriptor.digest.clone();
     if let Some(wanted) = destination.digest.as_ref().filter(|wanted| **wanted != digest) {
         return Err(Failure::usage(format!("{from} has the digest {digest}, so it can't be copied to {wanted}")));
     }
-    if head(destination).await?.is_some_and(|existing| existing.digest == digest) {
+    if existing.is_some_and(|existing| existing.digest == digest) {
         host.log(Level::Info, &format!("{to} is already {digest}"));
-    } else {
-        host.log(Level::Info, &format!("copying {from} to {to}"));
-        bring(host, &source.repository, destination, root, options.rules).await?;
+        return Ok((digest, None));
     }
-    host.set("digest", &digest);
-    host.set("image", &format!("{}@{digest}", destination.repository.name()));
-    Ok(())
+    host.log(Level::Info, &format!("copying {from} to {to}"));
+    Ok((digest, Some(root)))
 }
 
-/// Brings a manifest with all it refers to: blobs first, children before the index that names them, the tag last.
+/// Brings manifests with all they refer to: blobs first, children before the indexes that name them, the tags last.
 async fn bring<H: Host>(
     host: &H,
     from: &H::Repository,
-    destination: &ImageArgument<H::Repository>,
-    root: Manifest,
+    to: &H::Repository,
+    roots: &[(&str, &Manifest)],
     rules: Rules,
 ) -> Result<(), Failure> {
-    let to = &destination.repository;
-    let reference = target(destination);
     // In its own repository everything is there: a registry takes no manifest before that.
-    if from.name() == to.name() {
-        return put_manifest(to, reference, &root).await;
+    if from.name() != to.name() {
+        let Plan { levels, blobs } = Plan::make::<H>(from, to, roots, rules).await?;
+        push_blobs(host, to, blobs.iter().map(|blob| from.blob(blob)).collect(), rules).await?;
+        let mut put = BTreeSet::new();
+        for level in levels.iter().rev() {
+            let new: Vec<&Manifest> =
+                level.iter().filter(|manifest| put.insert(manifest.descriptor.digest.clone())).collect();
+            concurrently(rules.jobs, new, |manifest| put_manifest(to, &manifest.descriptor.digest, manifest)).await?;
+        }
     }
-    let Plan { levels, blobs } = Plan::make::<H>(from, to, &root, rules).await?;
-    push_blobs(host, to, blobs.iter().map(|blob| from.blob(blob)).collect(), rules).await?;
-    let mut put = BTreeSet::new();
-    for level in levels.iter().rev() {
-        let new: Vec<&Manifest> =
-            level.iter().filter(|manifest| put.insert(manifest.descriptor.digest.clone())).collect();
-        concurrently(rules.jobs, new, |manifest| put_manifest(to, &manifest.descriptor.digest, manifest)).await?;
-    }
-    put_manifest(to, reference, &root).await
+    concurrently(rules.jobs, roots, |(reference, root)| put_manifest(to, reference, root)).await.map(drop)
 }
 
-/// What has to be brought for a root manifest.
+/// What has to be brought for root manifests.
 struct Plan {
-    /// Manifests below the root, those that it names itself first. One that is named on several levels stands on each of them, so
+    /// Manifests below the roots, those that they name themselves first. One that is named on several levels stands on each of them, so
     /// that from the last level to the first children come before their parents.
     levels: Vec<Vec<Manifest>>,
     blobs: Vec<Descriptor>,
@@ -149,12 +167,17 @@ impl Plan {
     async fn make<H: Host>(
         from: &H::Repository,
         to: &H::Repository,
-        root: &Manifest,
+        roots: &[(&str, &Manifest)],
         rules: Rules,
     ) -> Result<Self, Failure> {
         let mut plan = Self { levels: Vec::new(), blobs: Vec::new() };
-        let mut children = plan.take_in(&from.name(), root)?;
+        let mut children = Vec::new();
+        for (_, root) in roots {
+            children.extend(plan.take_in(&from.name(), root)?);
+        }
         while !children.is_empty() {
+            let mut seen = BTreeSet::new();
+            children.retain(|child| seen.insert(child.digest.clone()));
             let found = concurrently(rules.jobs, &children, |child| missing_child(from, to, child)).await?;
             let level: Vec<Manifest> = found.into_iter().flatten().collect();
             children = Vec::new();
