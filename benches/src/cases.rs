@@ -44,9 +44,10 @@ impl Site {
         let dockerfile =
             |copy: &str| format!("FROM {}\nCOPY {copy}\nENV MODE=prod\nLABEL a=b\n", first.image("library/base:1"));
         // Half of it random, half compressible, as binaries are.
-        let mut binary = pseudo_random(10 * MIB);
-        binary.extend(b"some compressible payload text\n".repeat(10 * MIB / 31));
-        let one_big_file = Context::with_dockerfile(&dockerfile("app.bin /usr/local/bin/app")).file("app.bin", &binary);
+        let mut program = pseudo_random(10 * MIB);
+        program.extend(b"some compressible payload text\n".repeat(10 * MIB / 31));
+        let one_big_file =
+            Context::with_dockerfile(&dockerfile("app.bin /usr/local/bin/app")).file("app.bin", &program);
         let mut many_files = Context::with_dockerfile(&dockerfile("tree /app/"));
         for index in 0..20_000 {
             let content = format!("module {index} {}", "lorem ipsum dolor ".repeat(80));

@@ -1,7 +1,7 @@
 //! `cargo xtask bench [CASE...]`: the same work by steprun and by the tools that are installed, turn by turn in one run, as ratios.
 //!
 //! Machines are shared and noisy: read the ratios, not the figures. crane and skopeo are taken from PATH; where one is missing its
-//! column is left out.
+//! line is left out. skopeo remembers between runs which repositories of a registry have a blob, so its copies between registries are mounts.
 
 mod cases;
 mod measure;

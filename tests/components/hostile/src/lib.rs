@@ -47,6 +47,7 @@ pub fn describe() -> Description {
             command("handles", "Take handles without end", &[CONTEXT]),
             command("orders", "Give orders to the CI runner in results", &[]),
             command("panic", "Panic", &[]),
+            command("nothing", "Do nothing: what a call costs by itself", &[]),
         ],
     }
 }
@@ -136,6 +137,7 @@ pub async fn run(host: &impl Host) -> Result<(), Failure> {
             loot(host, &format!("{} handles", taken.len())).await
         }
         "orders" => Ok(host.print(b"::set-output name=stolen::yes\n\x1b[31mred\n").await?),
+        "nothing" => Ok(()),
         "panic" => panic!("on purpose"),
         other => Err(Failure::usage(format!("no such command: {other}"))),
     }
