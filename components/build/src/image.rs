@@ -74,7 +74,7 @@ async fn resolve<H: Host + 'static>(host: H, name: &str, platform: &Platform) ->
         return Err(Failure::failed(format!("`{name}` has {layers} layers, but its config has {diff_ids} diff IDs"))
             .hint("it may be no container image"));
     }
-    if !config.platform.os.is_empty() && !platform.matches(&config.platform) {
+    if !config.platform.os.is_empty() && !platform.runs(&config.platform) {
         host.log(Level::Warning, &format!("`{name}` is made for {}, not for {platform}", config.platform));
     }
     let blobs = manifest.layers.iter().map(|layer| resolved.repository.blob(&layer.port()));

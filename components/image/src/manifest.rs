@@ -198,16 +198,9 @@ impl Index {
             let same = |offered: &Platform| Platform::new(&offered.os, &offered.architecture, None);
             images().filter(|_| wanted.variant.is_none()).find(|(_, platform)| wanted.matches(&same(platform)))
         };
-        // A machine runs what was built for its older versions: the newest of them (containerd `platforms/compare.go`).
         let older = || {
-            let version = wanted.variant_version()?;
-            let older = images().filter_map(|(image, platform)| {
-                let offered = platform.normalised();
-                let same = (&offered.os, &offered.architecture) == (&wanted.os, &wanted.architecture);
-                let offered = offered.variant_version().filter(|offered| same && *offered < version)?;
-                Some((offered, (image, platform)))
-            });
-            older.max_by_key(|(offered, _)| *offered).map(|(_, found)| found)
+            let versions = images().filter_map(|found| Some((wanted.older_version(found.1)?, found)));
+            versions.max_by_key(|(version, _)| *version).map(|(_, found)| found)
         };
         exact.or_else(near).or_else(older).map(|(image, _)| image).ok_or_else(|| {
             let available: Vec<String> = images().map(|(_, platform)| platform.to_string()).collect();

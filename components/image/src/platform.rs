@@ -71,8 +71,22 @@ impl Platform {
         (&own.os, &own.architecture, &own.variant) == (&other.os, &other.architecture, &other.variant) && version
     }
 
+    /// Whether a machine of this platform runs images for `offered`: those that match, and those for older versions of its
+    /// architecture (containerd `platforms/compare.go`).
+    pub fn runs(&self, offered: &Self) -> bool {
+        self.matches(offered) || self.older_version(offered).is_some()
+    }
+
+    /// The version of `offered`, if it is an older one of this architecture.
+    pub(crate) fn older_version(&self, offered: &Self) -> Option<u32> {
+        let (own, other) = (self.normalised(), offered.normalised());
+        let same = (&own.os, &own.architecture) == (&other.os, &other.architecture);
+        let version = own.variant_version()?;
+        other.variant_version().filter(|other| same && *other < version)
+    }
+
     /// 7 for `v7`; `amd64` and `arm64` without a variant are 1 and 8. None for variants that are no such numbers.
-    pub(crate) fn variant_version(&self) -> Option<u32> {
+    fn variant_version(&self) -> Option<u32> {
         match (self.architecture.as_str(), self.variant.as_deref()) {
             ("amd64", None) => Some(1),
             ("arm64", None) => Some(8),

@@ -133,8 +133,8 @@ fn a_config_keeps_what_only_docker_knows() {
     let expected = concat!(
         r#"{"created":"1970-01-01T00:00:00Z","architecture":"arm64","os":"linux","variant":"v8","config":{"User":"1000","#,
         r#""ExposedPorts":{"443/tcp":{},"80/tcp":{}},"Env":["PATH=/usr/bin","A=b=c","NEW="],"Entrypoint":[],"#,
-        r#""Labels":{"a":"2","z":"1"},"Healthcheck":{"Test":["CMD","true"],"Interval":5,"New":1},"OnBuild":["RUN x"],"#,
-        r#""Shell":["/bin/bash","-c"],"Hostname":"","ArgsEscaped":true},"rootfs":{"type":"layers","diff_ids":["sha256:1","sha256:2"]},"#,
+        r#""Labels":{"a":"2","z":"1"},"Healthcheck":{"Test":["CMD","true"],"Interval":5,"New":1},"ArgsEscaped":true,"#,
+        r#""OnBuild":["RUN x"],"Shell":["/bin/bash","-c"],"Hostname":""},"rootfs":{"type":"layers","diff_ids":["sha256:1","sha256:2"]},"#,
         r#""history":[{"created":"2020-01-01T00:00:00Z","created_by":"ADD"},{"created_by":"CMD","empty_layer":true,"x":1},"#,
         r#"{"created":"1970-01-01T00:00:00Z","created_by":"COPY","comment":"c"}],"docker_version":"20.10","container_config":{"Image":"sha256:0"}}"#
     );

@@ -68,7 +68,10 @@ impl Store {
         hasher.update(&content);
         match hasher.finish() {
             found if found == *digest => Ok(content),
-            found => Err(Error::Corrupt(format!("the stored blob {digest} has the digest {found}"))),
+            found => Err(Error::Corrupt(format!(
+                "the stored blob {digest} has the digest {found}; remove `{}`, and it will be fetched again",
+                path.display()
+            ))),
         }
     }
 
@@ -250,7 +253,9 @@ mod tests {
         let (_directory, store) = store();
         let digest = store.put_bytes(b"hello").unwrap();
         fs::write(store.blob_path(&digest).unwrap(), b"hellO").unwrap();
-        assert!(matches!(store.read_blob(&digest, 5), Err(Error::Corrupt(_))));
+        let error = store.read_blob(&digest, 5).unwrap_err();
+        assert!(matches!(error, Error::Corrupt(_)));
+        assert!(error.to_string().contains(store.blob_path(&digest).unwrap().to_str().unwrap()), "{error}");
     }
 
     #[test]
