@@ -417,7 +417,7 @@ pub trait Host: Clone {
         source: &Source<Self::Directory, Self::Snapshot>,
         path: &str,
     ) -> Result<Option<Self::Snapshot>>;
-    /// A tar archive of the caller as a layer.
+    /// A tar archive of the caller as a layer; a plain one is compressed by gzip.
     async fn import_layer(&self, file: &Self::InputFile) -> Result<Layer<Self::Blob>>;
 
     // outputs, progress

@@ -149,16 +149,16 @@ impl Keychain {
         if let Some(given) = self.given(repository) {
             return Ok(Some(given));
         }
-        if let Some(variables) = self.from_variables(repository)? {
+        if let Some(variables) = self.in_variables(repository)? {
             return Ok(Some(variables));
         }
         let load = || async { self.load_configs() };
         for config in self.configs.get_or_try_init(load).await? {
-            if let Some(found) = self.from_config(config, repository).await? {
+            if let Some(found) = self.in_config(config, repository).await? {
                 return Ok(Some(found));
             }
         }
-        Ok(self.from_gitlab(repository))
+        Ok(self.of_gitlab(repository))
     }
 
     fn given(&self, repository: &RepositoryName) -> Option<Credential> {
@@ -168,7 +168,7 @@ impl Keychain {
     }
 
     /// `STEPRUN_<HOST>_USER` and `_PASSWORD`. Two variables instead of one JSON, so that a CI can mask the password.
-    fn from_variables(&self, repository: &RepositoryName) -> Result<Option<Credential>, KeychainError> {
+    fn in_variables(&self, repository: &RepositoryName) -> Result<Option<Credential>, KeychainError> {
         for prefix in ["STEPRUN", "KANIKO"] {
             for host in variable_names(repository.registry()) {
                 let user_name = format!("{prefix}_{host}_USER");
@@ -193,20 +193,20 @@ impl Keychain {
         Ok(None)
     }
 
-    async fn from_config(
+    async fn in_config(
         &self,
         config: &DockerConfig,
         repository: &RepositoryName,
     ) -> Result<Option<Credential>, KeychainError> {
         if let Some(helper) = config.helper(repository)
-            && let Some(found) = self.from_helper(helper, config, repository).await?
+            && let Some(found) = self.by_helper(helper, config, repository).await?
         {
             return Ok(Some(found));
         }
         config.stored(repository)
     }
 
-    async fn from_helper(
+    async fn by_helper(
         &self,
         helper: &str,
         config: &DockerConfig,
@@ -234,7 +234,7 @@ impl Keychain {
     }
 
     /// GitLab's own registry and dependency proxy, for jobs that run there.
-    fn from_gitlab(&self, repository: &RepositoryName) -> Option<Credential> {
+    fn of_gitlab(&self, repository: &RepositoryName) -> Option<Credential> {
         let host = normalise_host(repository.registry());
         let kinds = [("CI_REGISTRY", "CI_REGISTRY"), ("CI_DEPENDENCY_PROXY_SERVER", "CI_DEPENDENCY_PROXY")];
         kinds.into_iter().find_map(|(server, prefix)| {
