@@ -168,7 +168,9 @@ mod tests {
 
     #[test]
     fn context_directories_may_have_the_scheme_of_kaniko() {
-        for (typed, path) in [("dir:///workspace", "/workspace"), ("dir://sub", "sub"), ("a/dir://b", "a/dir://b"), (".", ".")] {
+        for (typed, path) in
+            [("dir:///workspace", "/workspace"), ("dir://sub", "sub"), ("a/dir://b", "a/dir://b"), (".", ".")]
+        {
             assert_eq!(context_directory(typed.into()), PathBuf::from(path));
         }
     }
