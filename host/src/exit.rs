@@ -55,6 +55,15 @@ impl Exit {
     }
 }
 
+/// A place in a source file that a step worked on.
+#[derive(Debug)]
+pub struct Place {
+    /// `file:line:column`.
+    pub position: String,
+    /// Source lines with a caret.
+    pub excerpt: Option<String>,
+}
+
 /// Why a run ended without success, ready to be shown.
 #[derive(Debug)]
 pub struct Failure {
@@ -62,10 +71,8 @@ pub struct Failure {
     pub exit: Exit,
     /// One sentence without a final period.
     pub message: String,
-    /// `file:line:column`.
-    pub position: Option<String>,
-    /// Source lines with a caret.
-    pub excerpt: Option<String>,
+    /// Where in a source file.
+    pub place: Option<Box<Place>>,
     /// Why, outermost first.
     pub causes: Vec<String>,
     /// What to do about it.
@@ -75,7 +82,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with a message.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), position: None, excerpt: None, causes: Vec::new(), hint: None }
+        Self { exit, message: message.into(), place: None, causes: Vec::new(), hint: None }
     }
 
     /// A wrong command line.
@@ -106,11 +113,11 @@ impl Failure {
 impl fmt::Display for Failure {
     /// The whole report: `error:`, where, the excerpt, `caused by:`, `hint:`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.position {
-            Some(position) => write!(f, "error: {position}: {}", self.message)?,
+        match &self.place {
+            Some(place) => write!(f, "error: {}: {}", place.position, self.message)?,
             None => write!(f, "error: {}", self.message)?,
         }
-        if let Some(excerpt) = &self.excerpt {
+        if let Some(excerpt) = self.place.as_ref().and_then(|place| place.excerpt.as_ref()) {
             write!(f, "\n{}", excerpt.trim_end_matches('\n'))?;
         }
         self.causes.iter().try_for_each(|cause| write!(f, "\n  caused by: {cause}"))?;
@@ -145,8 +152,10 @@ mod tests {
     #[test]
     fn a_report_reads_from_what_to_why_to_what_to_do() {
         let failure = Failure {
-            position: Some("Dockerfile:3:6".to_owned()),
-            excerpt: Some(" 3 | COPY missing /\n   |      ^^^^^^^\n".to_owned()),
+            place: Some(Box::new(Place {
+                position: "Dockerfile:3:6".to_owned(),
+                excerpt: Some(" 3 | COPY missing /\n   |      ^^^^^^^\n".to_owned()),
+            })),
             ..Failure::new(Exit::Failed, "`missing` is not in the context")
         }
         .because("no such file")

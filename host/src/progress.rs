@@ -153,7 +153,7 @@ impl Display {
             self.json(serde_json::json!({
                 "event": "error",
                 "message": failure.message,
-                "position": failure.position,
+                "position": failure.place.as_ref().map(|place| &place.position),
                 "causes": failure.causes,
                 "hint": failure.hint,
                 "status": failure.exit.status(),

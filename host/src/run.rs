@@ -14,7 +14,7 @@ use crate::bindings::{PipelineStep, types};
 use crate::cli::arguments;
 use crate::cli::options::HostOptions;
 use crate::component::{self, Loaded};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Place};
 use crate::limits::{self, Limits};
 use crate::outputs;
 use crate::progress::{Display, HEARTBEAT};
@@ -183,13 +183,14 @@ fn step_failure(failure: exported::Failure) -> Failure {
         (_, Kind::Verification) => Exit::Verification,
         (_, Kind::Unavailable) => Exit::Unavailable,
     };
-    let position =
-        failure.position.map(|types::Position { file, line, column }| format!("{}:{line}:{column}", plain(&file)));
+    let excerpt = failure.excerpt.as_deref().map(plain);
+    let place = failure.position.map(|types::Position { file, line, column }| {
+        Box::new(Place { position: format!("{}:{line}:{column}", plain(&file)), excerpt })
+    });
     Failure {
         exit,
         message: plain(&failure.message),
-        position,
-        excerpt: failure.excerpt.as_deref().map(plain),
+        place,
         causes: failure.causes.iter().map(|cause| plain(cause)).collect(),
         hint: failure.hint.as_deref().map(plain),
     }

@@ -1,6 +1,6 @@
 //! What a component imports is what it may do: the two that come with the host import the contract and nothing else.
 
-use steprun_tests::{User, components};
+use steprun_tests::{Context, Registry, User, components};
 
 /// The lines of a section of `steprun inspect`, from its heading to the next empty line.
 fn section<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
