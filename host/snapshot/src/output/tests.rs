@@ -86,6 +86,23 @@ fn check_blobs(fixture: &Fixture, root: &Path) {
 }
 
 #[test]
+fn a_layout_that_can_not_be_finished_leaves_nothing() {
+    let mut broken = Fixture::new(&["reg/app:1"]);
+    broken.blobs[2].content = b"other bytes!".to_vec();
+    assert!(matches!(broken.write_layout(), Err(Error::Corrupt(_))));
+    assert!(!broken.layout().exists());
+
+    // One that was there stays as it was.
+    let mut known = Fixture::new(&["reg/app:1"]);
+    known.write_layout().unwrap();
+    fs::remove_file(known.layout().join("blobs/sha256").join(known.blobs[2].descriptor.digest.digest())).unwrap();
+    known.blobs[2].content = b"other bytes!".to_vec();
+    assert!(known.write_layout().is_err());
+    assert_eq!(fs::read_dir(known.layout().join("blobs/sha256")).unwrap().count(), 3);
+    assert!(known.layout().join("index.json").exists());
+}
+
+#[test]
 fn a_layout_has_all_parts_and_both_names() {
     let fixture = Fixture::new(&["localhost:5000/team/app:1.2"]);
     let entries = fixture.write_layout().unwrap();
