@@ -124,3 +124,27 @@ fn tests_use_the_binary_from_outside() {
     let ours: Vec<_> = graph.reach("steprun-tests").into_iter().filter(|name| graph.rooms.contains_key(name)).collect();
     assert!(ours.is_empty(), "the tests link {ours:?}");
 }
+
+/// The lines of `cargo tree`, each once: packages with their features.
+fn tree(package: &str) -> BTreeSet<(String, String)> {
+    let arguments =
+        ["tree", "--locked", "--package", package, "--edges=normal,build", "--prefix=none", "--format={p}|{f}"];
+    let output = tool("cargo").args(arguments).current_dir(workspace()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let plain = |line: &str| line.trim_end_matches(" (*)").replace(" (proc-macro)", "");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(plain).filter_map(|line| line.split_once('|').map(|(p, f)| (p.to_owned(), f.to_owned()))).collect()
+}
+
+/// The host and the build script that compiles components share one build of the runtime: each crate below it has one set of features.
+#[test]
+fn the_runtime_is_compiled_once() {
+    let below: BTreeSet<String> = tree("wasmtime").into_iter().map(|(package, _)| package).collect();
+    let mut features: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (package, set) in tree("steprun").into_iter().filter(|(package, _)| below.contains(package)) {
+        features.entry(package).or_default().insert(set);
+    }
+    assert!(features.len() > 50, "{features:?}");
+    features.retain(|_, sets| sets.len() > 1);
+    assert!(features.is_empty(), "bring these to one set in host/engine/Cargo.toml: {features:#?}");
+}
