@@ -10,6 +10,7 @@ mod codec;
 mod content;
 mod diff;
 mod directory;
+pub mod disk;
 mod error;
 mod export;
 mod gzip;

@@ -1,0 +1,1 @@
+//! The host's side: starts a supervisor and follows it.

@@ -1,0 +1,1 @@
+//! What a place allows, found by trying in throw-away children.

@@ -1,0 +1,1 @@
+//! The supervisor: a process of its own for each run.

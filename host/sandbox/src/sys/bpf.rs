@@ -1,0 +1,1 @@
+//! An assembler for seccomp filters.

@@ -1,0 +1,1 @@
+//! Process trees: leftovers of a command are found and killed.
