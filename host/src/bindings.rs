@@ -13,6 +13,8 @@ wasmtime::component::bindgen!({
         "steprun:step/store.blob": crate::store::BlobHandle,
         "steprun:step/snapshots.snapshot": crate::snapshots::SnapshotHandle,
         "steprun:step/inputs.input-file": crate::inputs::InputFileHandle,
+        "steprun:step/inputs.secret": crate::inputs::SecretHandle,
+        "steprun:step/inputs.agent": crate::inputs::AgentHandle,
         "steprun:step/outputs.output-file": crate::outputs::OutputFileHandle,
         "steprun:step/outputs.output-directory": crate::outputs::OutputDirectoryHandle,
         "steprun:step/progress.task": crate::progress::TaskHandle,

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use steprun_client::{Digest, RepositoryName, Selector, Tag};
 
 use crate::bindings::exported::{RegistryAccess, ValueKind};
-use crate::cli::arguments::{Arguments, ImageValue, Values};
+use crate::cli::arguments::{Arguments, ImageValue, SecretSource, Values};
+use crate::cli::options::HostOptions;
 use crate::error::{CallError, CallResult};
 
 /// From where the images that a step's input names may be pulled. Asking for a name is itself a way out for data.
@@ -150,8 +151,65 @@ impl fmt::Display for Grant {
     }
 }
 
+/// Whether a step may run native commands, and what those reach of the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Commands {
+    /// None.
+    Denied,
+    /// Any, each in a sandbox.
+    Sandboxed(CommandNetwork),
+}
+
+/// What commands reach of the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandNetwork {
+    /// Nothing.
+    None,
+    /// These hosts.
+    Hosts(Vec<String>),
+    /// All that the host reaches.
+    All,
+}
+
+impl Commands {
+    /// What the caller's flags grant.
+    pub fn of(options: &HostOptions) -> Self {
+        if !options.allow_run {
+            return Self::Denied;
+        }
+        Self::Sandboxed(match options.allow_net.as_slice() {
+            [] => CommandNetwork::None,
+            hosts if hosts.iter().any(|host| host == "*") => CommandNetwork::All,
+            hosts => CommandNetwork::Hosts(hosts.to_vec()),
+        })
+    }
+
+    /// The network of commands. Fails unless they are granted.
+    pub fn check(&self, command: &str) -> CallResult<&CommandNetwork> {
+        match self {
+            Self::Sandboxed(network) => Ok(network),
+            Self::Denied => Err(CallError::denied(
+                "snapshots.run",
+                command,
+                "native commands run only if the caller says so",
+                Some("`--allow-run` would grant it (and `--allow-net` the network)".to_owned()),
+            )),
+        }
+    }
+
+    fn grant(&self) -> Option<Grant> {
+        let Self::Sandboxed(network) = self else { return None };
+        let network = match network {
+            CommandNetwork::None => "without network".to_owned(),
+            CommandNetwork::Hosts(hosts) => format!("with network to {}", hosts.join(", ")),
+            CommandNetwork::All => "with the host's network".to_owned(),
+        };
+        Some(Grant { capability: "snapshots.run", subject: format!("any command, in a sandbox, {network}") })
+    }
+}
+
 /// All that the arguments grant, in the order of their names.
-pub fn grants(arguments: &Arguments, pulls: &Pulls) -> Vec<Grant> {
+pub fn grants(arguments: &Arguments, pulls: &Pulls, commands: &Commands) -> Vec<Grant> {
     let mut grants: Vec<Grant> = arguments.values.values().flat_map(grants_of).collect();
     match pulls {
         Pulls::Any => grants.push(Grant {
@@ -163,6 +221,7 @@ pub fn grants(arguments: &Arguments, pulls: &Pulls) -> Vec<Grant> {
             subject: format!("images of {registry} that the step's input names"),
         })),
     }
+    grants.extend(commands.grant());
     grants
 }
 
@@ -181,6 +240,13 @@ fn grants_of(values: &Values) -> Vec<Grant> {
             .iter()
             .map(|image| Grant { capability: capability(image.access), subject: image_subject(image) })
             .collect(),
+        Values::Secrets(secrets) => each("secret.use", secrets, |secret| match &secret.source {
+            SecretSource::File(path) => format!("{} ({})", secret.id, path.display()),
+            SecretSource::Variable(name) => format!("{} (${name})", secret.id),
+        }),
+        Values::Agents(agents) => {
+            each("agent.use", agents, |agent| format!("{} ({})", agent.id, agent.socket.display()))
+        }
         Values::Repositories(names) => names
             .iter()
             .map(|(name, access)| Grant { capability: capability(*access), subject: name.to_string() })
@@ -216,6 +282,8 @@ pub fn granted_by(kind: &ValueKind) -> Option<&'static str> {
         ValueKind::File(crate::bindings::exported::FileAccess::Read) => Some("reads the file"),
         ValueKind::File(crate::bindings::exported::FileAccess::Write) => Some("writes the file"),
         ValueKind::OutputDirectory => Some("writes in the directory"),
+        ValueKind::Secret => Some("shows the content to commands, not to the step"),
+        ValueKind::SshAgent => Some("lets commands use the agent"),
         _ => None,
     }
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
-use crate::bindings::inputs::{self, Host, HostInputFile, HostInputFileWithStore};
+use crate::bindings::inputs::{self, Host, HostAgent, HostInputFile, HostInputFileWithStore, HostSecret};
 use crate::bindings::types;
 use crate::calls::{blocking, table_get};
-use crate::cli::arguments::Values;
+use crate::cli::arguments::{AgentValue, SecretSource, SecretValue, Values};
 use crate::context::DirectoryHandle;
 use crate::error::{CallError, CallResult};
 use crate::grants::Scope;
@@ -36,6 +36,31 @@ impl InputFileHandle {
         Ok(Box::new(open(&self.path)?))
     }
 }
+
+/// A secret. Nothing gives its content to the component.
+#[derive(Debug, Clone)]
+pub struct SecretHandle(pub SecretValue);
+
+/// No secret is larger (BuildKit, `secretsprovider`).
+const LARGEST_SECRET: u64 = 500 << 10;
+
+impl SecretHandle {
+    /// Its content, for commands.
+    pub fn read(&self) -> CallResult<Vec<u8>> {
+        match &self.0.source {
+            SecretSource::File(path) => read(open(path)?, path, LARGEST_SECRET),
+            SecretSource::Variable(name) => {
+                std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec).ok_or_else(|| {
+                    CallError::Error(types::Error::NotFound(format!("the environment has no variable `{name}`")))
+                })
+            }
+        }
+    }
+}
+
+/// An SSH agent.
+#[derive(Debug, Clone)]
+pub struct AgentHandle(pub AgentValue);
 
 fn open(path: &Path) -> CallResult<File> {
     File::open(path).map_err(|error| match error.kind() {
@@ -153,6 +178,16 @@ impl Host for State {
         self.push_all(paths.into_iter().map(OutputDirectoryHandle::new).collect())
     }
 
+    fn secrets(&mut self, name: String) -> wasmtime::Result<Vec<Resource<SecretHandle>>> {
+        let secrets = self.values(&name, of!(Values::Secrets))?;
+        self.push_all(secrets.into_iter().map(SecretHandle).collect())
+    }
+
+    fn agents(&mut self, name: String) -> wasmtime::Result<Vec<Resource<AgentHandle>>> {
+        let agents = self.values(&name, of!(Values::Agents))?;
+        self.push_all(agents.into_iter().map(AgentHandle).collect())
+    }
+
     fn host_platform(&mut self) -> wasmtime::Result<String> {
         Ok(host_platform().to_owned())
     }
@@ -169,6 +204,28 @@ fn host_platform() -> &'static str {
         "riscv64" => "linux/riscv64",
         "s390x" => "linux/s390x",
         _ => "linux/unknown",
+    }
+}
+
+impl HostSecret for State {
+    fn id(&mut self, handle: Resource<SecretHandle>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.id.clone())
+    }
+
+    fn drop(&mut self, handle: Resource<SecretHandle>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostAgent for State {
+    fn id(&mut self, handle: Resource<AgentHandle>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.id.clone())
+    }
+
+    fn drop(&mut self, handle: Resource<AgentHandle>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
     }
 }
 

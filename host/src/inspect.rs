@@ -12,7 +12,7 @@ use crate::cli::options::HostOptions;
 use crate::cli::{self, Inspect, arguments, step};
 use crate::component::{self, Loaded};
 use crate::exit::Failure;
-use crate::grants::{self, Pulls};
+use crate::grants::{self, Commands, Pulls};
 use crate::run::{self, Kind};
 
 /// Prints what is known of a step on standard output.
@@ -92,7 +92,8 @@ fn grants_of(
     let allowed: Vec<String> = options.allow_pull.iter().chain(&own.allow_pull).cloned().collect();
     let pulls = if loaded.built_in { Pulls::Any } else { Pulls::of(&arguments, &allowed) };
     let mut text = String::from("\ngrants\n");
-    for grant in grants::grants(&arguments, &pulls) {
+    let commands = if options.allow_run { Commands::of(options) } else { Commands::of(&own) };
+    for grant in grants::grants(&arguments, &pulls, &commands) {
         let _ = writeln!(text, "  {grant}");
     }
     Ok(Ok(text))

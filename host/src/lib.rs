@@ -7,6 +7,7 @@
 pub mod bindings;
 pub mod calls;
 pub mod cli;
+pub mod commands;
 pub mod component;
 pub mod context;
 pub mod error;

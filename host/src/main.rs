@@ -9,6 +9,10 @@ use steprun::progress::Display;
 use steprun::{component, inspect, run, serve};
 
 fn main() -> ExitCode {
+    // Started by ourselves, for a command that is to run in a sandbox.
+    if std::env::args_os().nth(1).is_some_and(|word| word == steprun::commands::SUPERVISOR) {
+        return steprun_sandbox::supervisor::main();
+    }
     match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

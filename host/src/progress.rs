@@ -139,6 +139,17 @@ impl Display {
         }
     }
 
+    /// Shows a line that a command wrote.
+    pub fn output(&self, label: &str, line: &str) {
+        let (label, line) = (one_line(label), plain(line));
+        let line = line.trim_end();
+        match self.form {
+            Form::Quiet => {}
+            Form::Json => self.json(serde_json::json!({ "event": "output", "task": label, "line": line })),
+            Form::Plain | Form::Bars(_) => self.line(&format!("{label} {line}")),
+        }
+    }
+
     /// Says something that people should look at.
     pub fn warn(&self, message: &str) {
         match self.form {

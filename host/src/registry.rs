@@ -12,7 +12,7 @@ use crate::calls::{session, table_get, table_push};
 use crate::error::{CallError, CallResult};
 use crate::grants::{self, Scope};
 use crate::session::{Session, State};
-use crate::store::{BlobHandle, Origin, parse_digest};
+use crate::store::{BlobHandle, Origin};
 
 /// A granted repository.
 #[derive(Debug, Clone)]
@@ -189,12 +189,7 @@ async fn push_blob(session: &Session, to: &RepositoryName, blob: &BlobHandle) ->
             client.copy_blob(from, to, digest, size, &Progress::none()).await?
         }
         (_, Some(file)) => client.push_blob(to, digest, size, &file, &Progress::none()).await?,
-        (_, None) => {
-            return Err(CallError::Error(types::Error::NotFound(format!(
-                "the blob {} is no longer in the store",
-                parse_digest(digest.as_ref())?
-            ))));
-        }
+        (_, None) => return Err(blob.lost()),
     };
     Ok(match outcome {
         PushOutcome::Existing => registry::PushOutcome::Existing,

@@ -105,6 +105,7 @@ pub async fn step(step: OsString, before: Vec<OsString>, after: Vec<OsString>) -
     let display = Arc::new(Display::new(options.progress));
     let session = Arc::new(Session::new(arguments, options.clone(), loaded.built_in, Arc::clone(&display)));
     let outcome = supervised(&options, &display, run(&engine, &loaded.component, &session, &options)).await;
+    session.sandbox.close(&session);
     outcome?;
     outputs::publish(&session.results(), options.output_env.as_deref(), options.output_json.as_deref())
 }

@@ -1,16 +1,18 @@
 //! What one run of a step shares: its arguments, which are its grants, and the parts of the host behind the capabilities.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use steprun_client::{Client, Config, Environment, Keychain, RetryPolicy, TlsSettings};
+use steprun_client::{Client, Config, Digest, Environment, Keychain, RetryPolicy, TlsSettings};
 use steprun_snapshot::Store;
 use wasmtime::component::ResourceTable;
 
 use crate::cli::arguments::Arguments;
 use crate::cli::options::HostOptions;
+use crate::commands::Sandbox;
 use crate::error::{CallError, CallResult};
-use crate::grants::Pulls;
+use crate::grants::{Commands, Pulls};
 use crate::limits::Limits;
 use crate::outputs::Results;
 use crate::progress::Display;
@@ -33,6 +35,10 @@ pub struct Session {
     pub pulls: Pulls,
     /// Whether the step is part of the host, and so trusted not to carry data out in the names that it asks for.
     pub built_in: bool,
+    /// Whether it may run native commands.
+    pub commands: Commands,
+    /// What commands of this run share, once there are any.
+    pub sandbox: Sandbox,
     /// What people see.
     pub display: Arc<Display>,
     /// Named results.
@@ -40,6 +46,8 @@ pub struct Session {
     options: HostOptions,
     client: OnceLock<Client>,
     store: OnceLock<Store>,
+    /// One lock for each layer that was wanted, so that none is fetched twice.
+    turns: Mutex<HashMap<Digest, Arc<Mutex<()>>>>,
 }
 
 impl Session {
@@ -49,12 +57,15 @@ impl Session {
         Self {
             arguments,
             pulls,
+            commands: Commands::of(&options),
+            sandbox: Sandbox::new(options.isolation),
             built_in,
             display,
             results: Mutex::default(),
             options,
             client: OnceLock::new(),
             store: OnceLock::new(),
+            turns: Mutex::default(),
         }
     }
 
@@ -74,6 +85,11 @@ impl Session {
         }
         let opened = Store::open(store_path(&self.options))?;
         Ok(self.store.get_or_init(|| opened))
+    }
+
+    /// The lock that is held while a blob is fetched.
+    pub fn turn(&self, digest: &Digest) -> Arc<Mutex<()>> {
+        Arc::clone(self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(digest.clone()).or_default())
     }
 
     /// The named results so far.

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use steprun_sandbox::request::{Files, Mount, MountSource, Secret, Sharing};
 use steprun_snapshot::{Change, ChangeEntry, Compression, Fetch, Layer, Snapshot, Source};
 use wasmtime::component::{Accessor, HasSelf, Resource};
+use zeroize::Zeroizing;
 
 use crate::bindings::snapshots::{self, Host, HostSnapshot, HostSnapshotWithStore, HostWithStore};
 use crate::bindings::{context, types};
 use crate::calls::{blocking, session, table_get, table_push};
-use crate::error::CallResult;
+use crate::commands::{self, Order};
+use crate::error::{CallError, CallResult};
 use crate::inputs::InputFileHandle;
 use crate::outputs::OutputFileHandle;
-use crate::session::State;
+use crate::session::{Session, State};
 use crate::store::{BlobHandle, LayerFetch, Origin, parse_digest};
 
 /// A snapshot.
@@ -134,6 +137,32 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
         table_push(accessor, SnapshotHandle(extended))
     }
 
+    async fn run(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<SnapshotHandle>,
+        mut process: snapshots::Process,
+    ) -> CallResult<snapshots::Outcome> {
+        let (session, snapshot) = (session(accessor), table_get(accessor, &handle)?.0);
+        let mut environment: Vec<Secret> = Vec::new();
+        for (name, value) in std::mem::take(&mut process.environment) {
+            environment.push(variable(&name, value.into_bytes())?);
+        }
+        for (name, secret) in std::mem::take(&mut process.secret_environment) {
+            environment.push(variable(&name, table_get(accessor, &secret)?.read()?)?);
+        }
+        // Checked before anything is fetched for it.
+        session.commands.check(&process.arguments.join(" "))?;
+        let mut mounts = Vec::new();
+        for mount in std::mem::take(&mut process.mounts) {
+            let target = steprun_snapshot::name::decode(&mount.target)?.to_vec();
+            mounts.push(Mount { target, source: mount_source(accessor, &session, mount.source).await? });
+        }
+        let order = Order { snapshot, process, environment, mounts };
+        let (mut outcome, snapshot) = commands::run(session, order).await?;
+        outcome.snapshot = snapshot.map(|snapshot| table_push(accessor, SnapshotHandle(snapshot))).transpose()?;
+        Ok(outcome)
+    }
+
     async fn pack(
         accessor: &Accessor<T, Self>,
         handle: Resource<SnapshotHandle>,
@@ -156,6 +185,72 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
         let (snapshot, to) = (table_get(accessor, &handle)?.0, table_get(accessor, &to)?);
         blocking(move || to.write_with(|out| snapshot.export(out))).await
     }
+}
+
+/// `NAME=VALUE` for the kernel.
+fn variable(name: &str, value: Vec<u8>) -> CallResult<Secret> {
+    if name.is_empty() || name.contains(['=', '\0']) || value.contains(&0) {
+        return Err(CallError::invalid(format_args!(
+            "`{name}` can't be an environment variable, or not with that value"
+        )));
+    }
+    let mut variable = Zeroizing::new(format!("{name}=").into_bytes());
+    variable.extend_from_slice(&Zeroizing::new(value));
+    Ok(Secret(variable))
+}
+
+/// What a mount's handles stand for.
+async fn mount_source<T: Send + 'static>(
+    accessor: &Accessor<T, HasSelf<State>>,
+    session: &Arc<Session>,
+    source: snapshots::MountSource,
+) -> CallResult<MountSource> {
+    use snapshots::MountSource as Contract;
+    Ok(match source {
+        Contract::Bind(bind) => {
+            let writable = bind.writable;
+            MountSource::Bind(files(accessor, session, bind).await?, writable)
+        }
+        Contract::Cache(cache) => MountSource::Cache {
+            id: cache.id,
+            initial: match cache.initial {
+                Some(initial) => Some(files(accessor, session, initial).await?),
+                None => None,
+            },
+            writable: cache.writable,
+            sharing: match cache.sharing {
+                snapshots::Sharing::Shared => Sharing::Shared,
+                snapshots::Sharing::Private => Sharing::Private,
+                snapshots::Sharing::Locked => Sharing::Locked,
+            },
+            owner: (cache.mode, cache.uid, cache.gid),
+        },
+        Contract::Tmpfs(size) => MountSource::Tmpfs(size),
+        Contract::Secret(mount) => {
+            let content = Zeroizing::new(table_get(accessor, &mount.secret)?.read()?);
+            MountSource::Secret(Secret(content), (mount.mode, mount.uid, mount.gid))
+        }
+        Contract::Agent(mount) => {
+            let agent = table_get(accessor, &mount.agent)?.0;
+            MountSource::Agent(agent.socket, (mount.mode, mount.uid, mount.gid))
+        }
+    })
+}
+
+/// The part of a snapshot that a mount shows.
+async fn files<T: Send + 'static>(
+    accessor: &Accessor<T, HasSelf<State>>,
+    session: &Arc<Session>,
+    bind: snapshots::BindMount,
+) -> CallResult<Files> {
+    let (session, snapshot) = (Arc::clone(session), table_get(accessor, &bind.snapshot)?.0);
+    blocking(move || {
+        let path = snapshot.real_path(&bind.path)?;
+        snapshot.stat(&path, false)?;
+        let layers = commands::links(&snapshot, session.store()?)?;
+        Ok(Files { layers, path: steprun_snapshot::name::decode(&path)?.to_vec() })
+    })
+    .await
 }
 
 fn change_entry(entry: snapshots::ChangeEntry) -> ChangeEntry {

@@ -1,7 +1,7 @@
 //! The capability `store`: blobs by digest, local or still in a registry.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use steprun_client::{FileSource, Progress, RepositoryName};
 use steprun_snapshot::{BlobWriter, Descriptor, Fetch, Store};
@@ -37,20 +37,14 @@ impl BlobHandle {
     pub fn fetch(&self, session: &Session, runtime: &tokio::runtime::Handle) -> CallResult<PathBuf> {
         let store = session.store()?;
         let path = store.blob_path(&self.descriptor.digest)?;
-        if store.contains(&self.descriptor.digest) == Some(self.descriptor.size) {
+        // Of two that want the same layer at once, the second waits for the first and finds it here.
+        let turn = session.turn(&self.descriptor.digest);
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_in(store) {
             return Ok(path);
         }
-        let Origin::Repository(repository) = &self.origin else {
-            return Err(CallError::Error(types::Error::NotFound(format!(
-                "the blob {} is no longer in the store",
-                self.descriptor.digest
-            ))));
-        };
-        // Two of the same layer at once: the second waits for the first and finds it there.
+        let Origin::Repository(repository) = &self.origin else { return Err(self.lost()) };
         let mut sink = Sink(store.writer_for(&self.descriptor.digest)?);
-        if store.contains(&self.descriptor.digest) == Some(self.descriptor.size) {
-            return Ok(path);
-        }
         let client = session.client()?;
         let (digest, size) = (&self.descriptor.digest, self.descriptor.size);
         runtime.block_on(client.pull_blob(repository, digest, Some(size), &mut sink, &Progress::none()))?;
@@ -58,10 +52,21 @@ impl BlobHandle {
         Ok(path)
     }
 
+    fn is_in(&self, store: &Store) -> bool {
+        store.contains(&self.descriptor.digest) == Some(self.descriptor.size)
+    }
+
+    /// Said where a blob of the store is not there any more.
+    pub fn lost(&self) -> CallError {
+        CallError::Error(types::Error::NotFound(format!(
+            "the blob {} is no longer in the store",
+            self.descriptor.digest
+        )))
+    }
+
     /// A source for uploads: the file in the store.
     pub fn file(&self, store: &Store) -> Option<FileSource> {
-        let here = store.contains(&self.descriptor.digest) == Some(self.descriptor.size);
-        here.then(|| store.blob_path(&self.descriptor.digest).ok())?.map(|path| FileSource { path })
+        self.is_in(store).then(|| store.blob_path(&self.descriptor.digest).ok())?.map(|path| FileSource { path })
     }
 }
 

@@ -27,12 +27,12 @@ pub static BUILT_IN: [BuiltIn; 2] = [
         name: "build",
         summary: "Build an OCI image from a Dockerfile and a context directory",
         compiled: &BUILD.0,
-        component: include_bytes!(concat!(env!("OUT_DIR"), "/build.wasm")),
+        component: steprun_wasm::BUILD,
     },
     BuiltIn {
         name: "promote",
         summary: "Copy, tag, inspect and edit images in registries",
         compiled: &PROMOTE.0,
-        component: include_bytes!(concat!(env!("OUT_DIR"), "/promote.wasm")),
+        component: steprun_wasm::PROMOTE,
     },
 ];

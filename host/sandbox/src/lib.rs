@@ -6,13 +6,18 @@
 //! in whatever namespaces the rung needs; the host sees immutable blobs only. Data flows one way:
 //! [`Request`] -> supervisor (`workspace` -> `rung` -> `workspace`) -> [`Reply`].
 
+mod attach;
+mod error;
+mod frame;
 pub mod launch;
 mod network;
 pub mod probe;
 pub mod request;
 pub mod rung;
+pub mod session;
 pub mod supervisor;
 mod sys;
+mod workspace;
 
 pub use request::{Reply, Request};
 pub use rung::Rung;

@@ -101,6 +101,8 @@ pub struct Request {
     pub task: Task,
     /// The store's directory.
     pub store: PathBuf,
+    /// The session's directory in the store, see [`crate::session`].
+    pub session: PathBuf,
     /// The rung to stand on.
     pub rung: Rung,
 }
@@ -110,8 +112,10 @@ pub struct Request {
 pub enum Task {
     /// Run a command.
     Run(Box<Run>),
-    /// Remove workspaces that no process holds any more.
+    /// Remove this session, and those that no process holds any more.
     Clean,
+    /// Try what the place allows.
+    Probe,
 }
 
 /// A run of a command.
@@ -196,7 +200,7 @@ pub enum Exit {
 }
 
 /// What the supervisor answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Reply {
     /// The command ended. `changes` is the diff ID of a tar in the store, none where it changed nothing or failed.
     Ended {
@@ -207,6 +211,29 @@ pub enum Reply {
     },
     /// Done, with nothing to tell.
     Done,
+    /// What the place allows.
+    Probed(crate::probe::Report),
     /// The place or the request made it impossible: a sentence for people.
     Failed(String),
+}
+
+impl TryFrom<&Link> for steprun_snapshot::Link {
+    type Error = crate::error::Error;
+
+    fn try_from(link: &Link) -> Result<Self, Self::Error> {
+        let digest = |text: &str| {
+            text.parse().map_err(|error| crate::error::Error::Request(format!("`{text}` is no digest: {error}")))
+        };
+        let layer = link.blob.as_ref().map(|(media_type, blob, size)| {
+            Ok(steprun_snapshot::Descriptor { media_type: media_type.clone(), digest: digest(blob)?, size: *size })
+        });
+        Ok(Self { layer: layer.transpose()?, diff_id: digest(&link.diff_id)? })
+    }
+}
+
+impl From<&steprun_snapshot::Link> for Link {
+    fn from(link: &steprun_snapshot::Link) -> Self {
+        let blob = link.layer.as_ref().map(|layer| (layer.media_type.clone(), layer.digest.to_string(), layer.size));
+        Self { blob, diff_id: link.diff_id.to_string() }
+    }
 }

@@ -1,1 +1,134 @@
-//! The supervisor: a process of its own for each run.
+//! The supervisor: a process of its own for each run, single-threaded until a rung decides otherwise.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use steprun_snapshot::{Link, Snapshot, Store, disk};
+
+use crate::error::{Result, doing};
+use crate::request::{Exit, Run, Task};
+use crate::rung::{self, Prepared, Rung};
+use crate::session::{self, Session};
+use crate::workspace::{Workspace, chain_of};
+use crate::{Reply, Request, attach, frame, probe};
+
+/// Serves the one request that comes over standard input. For a process that does nothing else; its environment should be empty.
+pub fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The host reads this as output of the command, and then finds that the reply is missing.
+        Err(error) => {
+            eprintln!("steprun: the sandbox's supervisor: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> io::Result<()> {
+    // Secrets pass through this process: no core dump, and no look into it by what it runs.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    let request: Request = frame::read(&mut socket)?;
+    let session = Session::join(&request.session)?;
+    let stop = socket.try_clone()?;
+    let reply = perform(request, session, stop.into());
+    frame::write(&mut socket, &reply)
+}
+
+/// Does what is asked, in the namespaces that its rung needs. Those are entered by a child, whose reply is handed on.
+fn perform(request: Request, session: Session, stop: OwnedFd) -> Reply {
+    if request.rung != Rung::Userns || matches!(request.task, Task::Probe) {
+        return reply(task(request, session, stop));
+    }
+    let inside = || -> io::Result<Reply> {
+        let (mut ours, mut theirs) = UnixStream::pair()?;
+        rung::enter(move || i32::from(frame::write(&mut theirs, &reply(task(request, session, stop))).is_err()))?;
+        frame::read(&mut ours)
+    };
+    inside().unwrap_or_else(|error| Reply::Failed(format!("the sandbox's namespaces: {error}")))
+}
+
+fn reply(outcome: Result<Reply>) -> Reply {
+    outcome.unwrap_or_else(|error| Reply::Failed(error.to_string()))
+}
+
+fn task(request: Request, session: Session, stop: OwnedFd) -> Result<Reply> {
+    let store = Store::open(&request.store)?;
+    match request.task {
+        Task::Run(run) => self::run(&store, &session, request.rung, *run, stop),
+        Task::Clean => {
+            drop(session);
+            for (path, _lock) in session::abandoned(store.root()) {
+                disk::remove(&path).map_err(doing("remove what an earlier build left behind"))?;
+            }
+            Ok(Reply::Done)
+        }
+        Task::Probe => Ok(Reply::Probed(probe::probe(session.path()))),
+    }
+}
+
+/// Root file system ready, command run, changes found.
+fn run(store: &Store, session: &Session, rung: Rung, run: Run, stop: OwnedFd) -> Result<Reply> {
+    let links = run.base.iter().map(Link::try_from).collect::<Result<Vec<_>>>()?;
+    let base = Snapshot::from_links(store, &links)?;
+    let mut workspace = Workspace::take(session.path(), rung, &links).map_err(doing("make a workspace"))?;
+    let outcome = ready(store, rung, run, stop, &links, &base, &mut workspace);
+    match &outcome {
+        Ok((Exit::Status(0), changes)) => {
+            let mut chain = chain_of(&links);
+            chain.extend(changes.clone());
+            workspace.keep(chain);
+        }
+        _ => workspace.discard(),
+    }
+    outcome.map(|(exit, changes)| Reply::Ended { exit, changes })
+}
+
+fn ready(
+    store: &Store,
+    rung: Rung,
+    run: Run,
+    stop: OwnedFd,
+    links: &[Link],
+    base: &Snapshot,
+    workspace: &mut Workspace,
+) -> Result<(Exit, Option<String>)> {
+    let root = workspace.prepare(store, links, base)?;
+    let attached = attach::attach(store, base, workspace, &root, rung, &run)?;
+    let index = disk::Index::of(workspace.upper().as_deref().unwrap_or(&root), &attached.hidden)?;
+    let owners = std::mem::take(workspace.owners());
+    let prepared = Prepared {
+        root: root.clone(),
+        command: run.command,
+        attachments: attached.attachments.clone(),
+        network: run.network,
+        limits: run.limits,
+        owners,
+        stop,
+    };
+    let ran = rung.run(prepared).map_err(doing("start the command in its sandbox"))?;
+    *workspace.owners() = ran.owners;
+    let hidden = attached.detach(workspace.owners()).map_err(doing("take mounts away"))?;
+    if ran.exit != Exit::Status(0) {
+        return Ok((ran.exit, None));
+    }
+    let upper = workspace.upper();
+    let scan = disk::Scan {
+        base,
+        root: &root,
+        upper: upper.as_deref(),
+        before: &index,
+        hidden: &hidden,
+        owners: workspace.owners(),
+        latest: run.latest,
+    };
+    let changes = disk::changes(scan)?.write_tar(store)?;
+    Ok((ran.exit, changes.map(|digest| digest.to_string())))
+}

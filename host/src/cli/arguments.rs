@@ -28,6 +28,33 @@ pub struct ImageValue {
     pub access: RegistryAccess,
 }
 
+/// A secret that an argument named. Its content is read when a command needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretValue {
+    /// What the step calls it by.
+    pub id: String,
+    /// Where its content is.
+    pub source: SecretSource,
+}
+
+/// Where a secret's content is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file.
+    File(PathBuf),
+    /// The caller's environment variable of this name.
+    Variable(String),
+}
+
+/// An SSH agent that an argument named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentValue {
+    /// What the step calls it by.
+    pub id: String,
+    /// Its socket.
+    pub socket: PathBuf,
+}
+
 /// The values of one parameter, in the order given.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "each is the value kind of the same name in wit/step.wit")]
@@ -42,6 +69,8 @@ pub enum Values {
     InputFiles(Vec<PathBuf>),
     OutputFiles(Vec<PathBuf>),
     OutputDirectories(Vec<PathBuf>),
+    Secrets(Vec<SecretValue>),
+    Agents(Vec<AgentValue>),
 }
 
 /// The arguments of one call.
@@ -126,7 +155,76 @@ fn values(parameter: &Parameter, matches: &ArgMatches) -> Result<Values, Failure
         ValueKind::File(FileAccess::Read) => Values::InputFiles(paths()),
         ValueKind::File(FileAccess::Write) => Values::OutputFiles(paths()),
         ValueKind::OutputDirectory => Values::OutputDirectories(paths()),
+        ValueKind::Secret => Values::Secrets(each(texts(), |text| secret(name, text))?),
+        ValueKind::SshAgent => Values::Agents(each(texts(), |text| agent(name, text))?),
     })
+}
+
+fn each<T>(texts: Vec<String>, parse: impl Fn(&str) -> Result<T, Failure>) -> Result<Vec<T>, Failure> {
+    texts.iter().map(|text| parse(text)).collect()
+}
+
+/// `id=NAME[,src=FILE|,env=VARIABLE][,type=file|env]`, as with `docker build`.
+fn secret(parameter: &str, text: &str) -> Result<SecretValue, Failure> {
+    let wrong = |reason: String| {
+        Failure::usage(format!("`--{parameter} {text}`: {reason}"))
+            .hint("write `id=NAME,src=FILE` or `id=NAME,env=VARIABLE`")
+    };
+    let (mut id, mut file, mut variable, mut kind) = (None, None, None, None);
+    for field in text.split(',') {
+        let (key, value) = field.split_once('=').ok_or_else(|| wrong(format!("`{field}` is no KEY=VALUE")))?;
+        let place = match key {
+            "id" => &mut id,
+            "src" | "source" => &mut file,
+            "env" => &mut variable,
+            "type" => &mut kind,
+            _ => return Err(wrong(format!("there is no key `{key}`"))),
+        };
+        *place = Some(value.to_owned()).filter(|value| !value.is_empty());
+    }
+    let id = id.ok_or_else(|| wrong("the id is missing".to_owned()))?;
+    let source = match (kind.as_deref(), file, variable) {
+        (_, Some(_), Some(_)) => return Err(wrong("it has a file and a variable, and one is needed".to_owned())),
+        // Docker reads `src` as a variable's name where the type says so.
+        (Some("env"), name, variable) => SecretSource::Variable(name.or(variable).unwrap_or_else(|| id.clone())),
+        (Some("file") | None, Some(file), None) => SecretSource::File(file.into()),
+        (None, None, Some(variable)) => SecretSource::Variable(variable),
+        (None, None, None) if std::env::var_os(&id).is_some() => SecretSource::Variable(id.clone()),
+        (Some("file") | None, None, None) => SecretSource::File(id.clone().into()),
+        (Some(kind), ..) => return Err(wrong(format!("the type `{kind}` does not fit: `file` and `env` are known"))),
+    };
+    match &source {
+        SecretSource::File(path) if !path.is_file() => {
+            Err(wrong(format!("there is no file `{}`, and no variable `{id}`", path.display())))
+        }
+        SecretSource::Variable(name) if std::env::var_os(name).is_none() => {
+            Err(wrong(format!("the environment has no variable `{name}`")))
+        }
+        _ => Ok(SecretValue { id, source }),
+    }
+}
+
+/// `default` or `NAME[=SOCKET]`.
+fn agent(parameter: &str, text: &str) -> Result<AgentValue, Failure> {
+    use std::os::unix::fs::FileTypeExt;
+    let (id, socket) = match text.split_once('=') {
+        Some((id, socket)) => (id, PathBuf::from(socket)),
+        None => match std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty()) {
+            Some(socket) => (text, PathBuf::from(socket)),
+            None => {
+                return Err(Failure::usage(format!(
+                    "`--{parameter} {text}`: no SSH agent is running: SSH_AUTH_SOCK is not set"
+                ))
+                .hint("start one by `eval $(ssh-agent)`, or name its socket: `NAME=SOCKET`"));
+            }
+        },
+    };
+    if !std::fs::metadata(&socket).is_ok_and(|there| there.file_type().is_socket()) {
+        return Err(Failure::usage(format!("`--{parameter} {text}`: `{}` is no socket", socket.display()))
+            .hint("key files are not read: add the key to an agent by `ssh-add FILE`, and name the agent's socket"));
+    }
+    let id = if id.is_empty() { "default" } else { id };
+    Ok(AgentValue { id: id.to_owned(), socket })
 }
 
 /// A directory as typed; `dir://` may stand before it, as in pipelines that come from Kaniko.
@@ -165,6 +263,32 @@ fn repository(parameter: &str, typed: &str) -> Result<RepositoryName, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_read_as_docker_reads_them() {
+        let variable = |id: &str, name: &str| Some((id.to_owned(), SecretSource::Variable(name.to_owned())));
+        let file = |id: &str, path: &str| Some((id.to_owned(), SecretSource::File(path.into())));
+        for (text, expected) in [
+            ("id=a,src=Cargo.toml", file("a", "Cargo.toml")),
+            ("id=a,source=Cargo.toml,type=file", file("a", "Cargo.toml")),
+            ("id=Cargo.toml", file("Cargo.toml", "Cargo.toml")),
+            ("id=PATH", variable("PATH", "PATH")),
+            ("id=a,env=PATH", variable("a", "PATH")),
+            ("type=env,id=PATH", variable("PATH", "PATH")),
+            ("id=a,src=PATH,type=env", variable("a", "PATH")),
+            ("a", None),
+            ("src=Cargo.toml", None),
+            ("id=", None),
+            ("id=a,src=missing.txt", None),
+            ("id=a,env=NO_SUCH_VARIABLE", None),
+            ("id=a,src=Cargo.toml,env=PATH", None),
+            ("id=a,target=/x", None),
+            ("id=a,type=vault", None),
+        ] {
+            let found = secret("secret", text).ok().map(|secret| (secret.id, secret.source));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 
     #[test]
     fn context_directories_may_have_the_scheme_of_kaniko() {

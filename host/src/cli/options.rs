@@ -20,6 +20,19 @@ pub enum ProgressMode {
     Quiet,
 }
 
+/// Which sandbox commands run in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Isolation {
+    /// The strongest that the place allows.
+    Auto,
+    /// User, mount, PID, IPC, UTS and network namespaces.
+    Userns,
+    /// chroot as root.
+    Chroot,
+    /// Supervised system calls.
+    Supervised,
+}
+
 /// A registry host and the file with the certificates that it is trusted by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryCertificate {
@@ -40,6 +53,18 @@ pub struct HostOptions {
     /// Let a step that is not built in pull from this registry (repeatable; `*` is any)
     #[arg(long, value_name = "REGISTRY")]
     pub allow_pull: Vec<String>,
+
+    /// Let the step run native commands (a Dockerfile's RUN), each in a sandbox
+    #[arg(long, env = "STEPRUN_ALLOW_RUN", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_run: bool,
+
+    /// Let those commands use the network: all of it, or only these hosts (`example.org`, `*.example.org:443`), through a proxy
+    #[arg(long, value_name = "HOST", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "*", env = "STEPRUN_ALLOW_NET")]
+    pub allow_net: Vec<String>,
+
+    /// The sandbox of those commands; `auto` takes the strongest that the place allows, see `steprun doctor`
+    #[arg(long, value_name = "KIND", value_enum, default_value = "auto", env = "STEPRUN_ISOLATION")]
+    pub isolation: Isolation,
 
     /// Speak plain HTTP or unverified TLS with this registry (repeatable)
     #[arg(long, value_name = "HOST[:PORT]", visible_alias = "skip-tls-verify-registry")]

@@ -134,9 +134,13 @@ fn parser(parameter: &Parameter) -> Result<ValueParser, Failure> {
         ValueKind::ContextDirectory | ValueKind::OutputDirectory | ValueKind::File(_) => {
             clap::value_parser!(std::path::PathBuf)
         }
-        ValueKind::Flag | ValueKind::Text | ValueKind::Pair | ValueKind::Image(_) | ValueKind::Repository(_) => {
-            ValueParser::string()
-        }
+        ValueKind::Flag
+        | ValueKind::Text
+        | ValueKind::Pair
+        | ValueKind::Image(_)
+        | ValueKind::Repository(_)
+        | ValueKind::Secret
+        | ValueKind::SshAgent => ValueParser::string(),
         ValueKind::Other(kind) => {
             return Err(Failure::usage(format!(
                 "the step's `{}` is of the kind `{kind}`, which this host does not know",
@@ -178,6 +182,8 @@ pub fn kind_name(kind: &ValueKind) -> String {
         ValueKind::File(FileAccess::Read) => "file(read)".to_owned(),
         ValueKind::File(FileAccess::Write) => "file(write)".to_owned(),
         ValueKind::OutputDirectory => "output-directory".to_owned(),
+        ValueKind::Secret => "secret".to_owned(),
+        ValueKind::SshAgent => "ssh-agent".to_owned(),
         ValueKind::Other(kind) => kind.clone(),
     }
 }
