@@ -32,5 +32,5 @@ pub use hash::sha256;
 pub use layer::{Fetch, NoFetch};
 pub use meta::{Descriptor, Entry, Kind, Layer, Stat, Timestamp, Xattrs};
 pub use pack::Compression;
-pub use snapshot::{Change, ChangeEntry, Snapshot, Source};
+pub use snapshot::{Change, ChangeEntry, Part, Snapshot, Source};
 pub use store::{BlobWriter, Store};

@@ -100,6 +100,13 @@ impl Tree {
         &self.root
     }
 
+    /// Makes a directory the root, with all that it holds.
+    pub(crate) fn set_root(&mut self, root: Node) {
+        if matches!(root, Node::Directory(_)) {
+            self.root = root;
+        }
+    }
+
     /// What is at a clean, literal path.
     pub(crate) fn get(&self, path: &[u8]) -> Option<&Node> {
         name::components(path).try_fold(&self.root, |node, component| match node {

@@ -1,5 +1,6 @@
 //! A file system as a value.
 
+mod below;
 mod change;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use crate::layer::{TarOrigin, Toc};
 use crate::tree::{LeafBody, Node, Tree};
 use crate::{Directory, Entry, Error, Fetch, Layer, Result, Stat, Store, name};
 
+pub use below::Part;
 pub use change::{Change, ChangeEntry};
 
 /// Where the content of files comes from.
