@@ -55,7 +55,7 @@ impl Sandbox {
         Self { isolation, place: Mutex::default() }
     }
 
-    fn place(&self, store: &Store, display: &Display) -> CallResult<Arc<Place>> {
+    fn place(&self, store: &Store, session: &Session) -> CallResult<Arc<Place>> {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = &*place {
             return Ok(Arc::clone(place));
@@ -64,7 +64,8 @@ impl Sandbox {
         let failed = |error: std::io::Error| CallError::io("can't begin a sandbox", error);
         let workplace = Workplace::begin(store.root()).map_err(failed)?;
         let rung = choose(self.isolation, &probe(store, &workplace).map_err(failed)?)?;
-        display.info(&format!("RUN in a sandbox of kind {}", rung.name()));
+        session.policies.check_rung(rung)?;
+        session.display.info(&format!("RUN in a sandbox of kind {}", rung.name()));
         Ok(Arc::clone(place.insert(Arc::new(Place { rung, workplace }))))
     }
 
@@ -153,7 +154,7 @@ pub async fn run(session: Arc<Session>, order: Order) -> CallResult<(snapshots::
     let (send, receive) = tokio::sync::oneshot::channel();
     let work = blocking(move || {
         let store = session.store()?;
-        let place = session.sandbox.place(store, &session.display)?;
+        let place = session.sandbox.place(store, &session)?;
         let request = request(store, &place, &order, network)?;
         let failed = |error| CallError::io(format_args!("can't run `{shown}`"), error);
         let running = Launcher::myself(SUPERVISOR).start(&request).map_err(failed)?;
@@ -187,6 +188,7 @@ pub async fn run(session: Arc<Session>, order: Order) -> CallResult<(snapshots::
 
 fn network(session: &Session, order: &Order, shown: &str) -> CallResult<Network> {
     let granted = session.commands.check(shown)?;
+    session.policies.check_run(shown)?;
     match (order.process.network, granted) {
         (snapshots::Network::None, _) | (snapshots::Network::Default, CommandNetwork::None) => Ok(Network::None),
         (snapshots::Network::Default, CommandNetwork::Hosts(hosts)) => Ok(Network::Hosts(hosts.clone())),

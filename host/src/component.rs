@@ -22,6 +22,28 @@ pub struct Loaded {
     pub component: Component,
     /// Whether it is part of the host.
     pub built_in: bool,
+    bytes: Bytes,
+}
+
+/// The component as it is shared.
+enum Bytes {
+    BuiltIn(&'static [u8]),
+    File(Vec<u8>),
+}
+
+impl Loaded {
+    /// The digest of the component: `sha256:...`. Of a built-in one it is that of what `steprun extract` writes.
+    pub fn digest(&self) -> String {
+        let bytes = match &self.bytes {
+            Bytes::BuiltIn(bytes) => bytes,
+            Bytes::File(bytes) => bytes.as_slice(),
+        };
+        format!("sha256:{}", sha256(bytes))
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Loads the built-in step of that name, or the component in that file.
@@ -31,7 +53,12 @@ pub struct Loaded {
 pub fn load(engine: &Engine, step: &OsStr) -> Result<Loaded, Failure> {
     let name = step.to_string_lossy().into_owned();
     if let Some(built_in) = BUILT_IN.iter().find(|built_in| built_in.name == name) {
-        return Ok(Loaded { component: load_built_in(engine, built_in)?, name, built_in: true });
+        return Ok(Loaded {
+            component: load_built_in(engine, built_in)?,
+            name,
+            built_in: true,
+            bytes: Bytes::BuiltIn(built_in.component),
+        });
     }
     let path = Path::new(step);
     if !path.is_file() {
@@ -41,7 +68,8 @@ pub fn load(engine: &Engine, step: &OsStr) -> Result<Loaded, Failure> {
         exit: Exit::Usage,
         ..Failure::io(format_args!("can't read the component `{name}`"), e)
     })?;
-    Ok(Loaded { component: load_foreign(engine, &name, &bytes)?, name, built_in: false })
+    let component = load_foreign(engine, &name, &bytes)?;
+    Ok(Loaded { component, name, built_in: false, bytes: Bytes::File(bytes) })
 }
 
 /// Writes a built-in step to a file.
@@ -116,7 +144,7 @@ fn cache_file(engine: &Engine, bytes: &[u8]) -> Option<PathBuf> {
     let mut settings = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut settings);
     std::env::consts::ARCH.hash(&mut settings);
-    let digest = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digest = sha256(bytes);
     Some(cache.join("steprun-compiled").join(format!(
         "{}-{:016x}-{digest}.cwasm",
         env!("CARGO_PKG_VERSION"),

@@ -10,6 +10,7 @@ use crate::bindings::exported::{RegistryAccess, ValueKind};
 use crate::cli::arguments::{Arguments, ImageValue, SecretSource, Values};
 use crate::cli::options::HostOptions;
 use crate::error::{CallError, CallResult};
+use crate::policy::Policies;
 
 /// From where the images that a step's input names may be pulled. Asking for a name is itself a way out for data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,16 +173,16 @@ pub enum CommandNetwork {
 }
 
 impl Commands {
-    /// What the caller's flags grant.
-    pub fn of(options: &HostOptions) -> Self {
+    /// What the caller's flags grant and policies leave of it.
+    pub fn of(options: &HostOptions, policies: &Policies) -> Self {
         if !options.allow_run {
             return Self::Denied;
         }
-        Self::Sandboxed(match options.allow_net.as_slice() {
+        Self::Sandboxed(policies.narrow(match options.allow_net.as_slice() {
             [] => CommandNetwork::None,
             hosts if hosts.iter().any(|host| host == "*") => CommandNetwork::All,
             hosts => CommandNetwork::Hosts(hosts.to_vec()),
-        })
+        }))
     }
 
     /// The network of commands. Fails unless they are granted.

@@ -13,6 +13,7 @@ use crate::cli::{self, Inspect, arguments, step};
 use crate::component::{self, Loaded};
 use crate::exit::Failure;
 use crate::grants::{self, Commands, Pulls};
+use crate::policy::Policies;
 use crate::run::{self, Kind};
 
 /// Prints what is known of a step on standard output.
@@ -91,8 +92,9 @@ fn grants_of(
     };
     let allowed: Vec<String> = options.allow_pull.iter().chain(&own.allow_pull).cloned().collect();
     let pulls = if loaded.built_in { Pulls::Any } else { Pulls::of(&arguments, &allowed) };
+    let policies = Policies::load(&options.policy.iter().chain(&own.policy).cloned().collect::<Vec<_>>())?;
     let mut text = String::from("\ngrants\n");
-    let commands = if options.allow_run { Commands::of(options) } else { Commands::of(&own) };
+    let commands = if options.allow_run { Commands::of(options, &policies) } else { Commands::of(&own, &policies) };
     for grant in grants::grants(&arguments, &pulls, &commands) {
         let _ = writeln!(text, "  {grant}");
     }

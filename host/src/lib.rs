@@ -17,6 +17,7 @@ pub mod inputs;
 pub mod inspect;
 pub mod limits;
 pub mod outputs;
+pub mod policy;
 pub mod progress;
 pub mod registry;
 pub mod run;

@@ -55,6 +55,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         let session = session(accessor);
         let reference: Reference = name.parse()?;
         session.pulls.check(&reference.name)?;
+        session.policies.check_repository(&reference.name, RegistryAccess::Pull)?;
         let handle = RepositoryHandle { name: reference.name, access: RegistryAccess::Pull, scope: Scope::Whole };
         let tag = match (reference.tag, &reference.digest) {
             (Some(tag), _) => Some(tag.to_string()),

@@ -14,9 +14,11 @@ use crate::bindings::{PipelineStep, types};
 use crate::cli::arguments;
 use crate::cli::options::HostOptions;
 use crate::component::{self, Loaded};
+use crate::error::CallError;
 use crate::exit::{Exit, Failure, Place};
 use crate::limits::{self, Limits};
 use crate::outputs;
+use crate::policy::Policies;
 use crate::progress::{Display, HEARTBEAT};
 use crate::session::{Session, State};
 use crate::{cli, wasi};
@@ -94,6 +96,8 @@ pub fn limited<T: Send + 'static>(
 pub async fn step(step: OsString, before: Vec<OsString>, after: Vec<OsString>) -> Result<(), Failure> {
     let engine = engine()?;
     let loaded = component::load(&engine, &step)?;
+    // Before any of its code runs; what the caller's own policies say is known when the flags are.
+    Policies::load(&[])?.check_step(&loaded.name, || loaded.digest())?;
     if Kind::of(&engine, &loaded)? == Kind::WasiCommand {
         return wasi::run(&engine, &loaded, before, after).await;
     }
@@ -103,7 +107,10 @@ pub async fn step(step: OsString, before: Vec<OsString>, after: Vec<OsString>) -
         Err(refused) => return cli::report(&refused),
     };
     let display = Arc::new(Display::new(options.progress));
-    let session = Arc::new(Session::new(arguments, options.clone(), loaded.built_in, Arc::clone(&display)));
+    let policies = Policies::load(&options.policy)?;
+    policies.check_step(&loaded.name, || loaded.digest())?;
+    policies.check_arguments(&arguments).map_err(refused)?;
+    let session = Arc::new(Session::new(arguments, options.clone(), policies, loaded.built_in, Arc::clone(&display)));
     let outcome = supervised(&options, &display, run(&engine, &loaded.component, &session, &options)).await;
     session.sandbox.close(&session);
     outcome?;
@@ -171,6 +178,11 @@ pub fn trapped(error: &wasmtime::Error, exceeded: Option<&str>) -> Failure {
         Some(trap) => failure.because(trap),
         None => failure.because(error.root_cause()),
     }
+}
+
+/// A grant that a policy forbids, before the step runs.
+fn refused(error: CallError) -> Failure {
+    Failure::new(Exit::Denied, error.to_string())
 }
 
 fn step_failure(failure: exported::Failure) -> Failure {

@@ -15,6 +15,7 @@ use crate::error::{CallError, CallResult};
 use crate::grants::{Commands, Pulls};
 use crate::limits::Limits;
 use crate::outputs::Results;
+use crate::policy::Policies;
 use crate::progress::Display;
 
 /// What the store of a component's instance holds.
@@ -35,6 +36,8 @@ pub struct Session {
     pub pulls: Pulls,
     /// Whether the step is part of the host, and so trusted not to carry data out in the names that it asks for.
     pub built_in: bool,
+    /// What the runner allows at most.
+    pub policies: Policies,
     /// Whether it may run native commands.
     pub commands: Commands,
     /// What commands of this run share, once there are any.
@@ -52,12 +55,19 @@ pub struct Session {
 
 impl Session {
     /// A session with the grants of its arguments.
-    pub fn new(arguments: Arguments, options: HostOptions, built_in: bool, display: Arc<Display>) -> Self {
+    pub fn new(
+        arguments: Arguments,
+        options: HostOptions,
+        policies: Policies,
+        built_in: bool,
+        display: Arc<Display>,
+    ) -> Self {
         let pulls = if built_in { Pulls::Any } else { Pulls::of(&arguments, &options.allow_pull) };
         Self {
             arguments,
             pulls,
-            commands: Commands::of(&options),
+            commands: Commands::of(&options, &policies),
+            policies,
             sandbox: Sandbox::new(options.isolation),
             built_in,
             display,

@@ -20,6 +20,7 @@ use crate::cli::options::HostOptions;
 use crate::component::Loaded;
 use crate::exit::{Exit, Failure};
 use crate::limits::{self, Limits};
+use crate::policy::Policies;
 use crate::progress::Display;
 use crate::run::{limited, supervised, trapped};
 use crate::terminal::Filter;
@@ -52,6 +53,7 @@ pub async fn run(
         Ok(options) => options,
         Err(refused) => return cli::report(&refused),
     };
+    Policies::load(&options.policy)?.check_step(&loaded.name, || loaded.digest())?;
     let display = Arc::new(Display::new(options.progress));
     let (stdout, stderr) = (Guarded::new(io::stdout()), Guarded::new(io::stderr()));
     let wasi = context(loaded, &options, &arguments, &stdout, &stderr)?;

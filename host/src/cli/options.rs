@@ -66,6 +66,10 @@ pub struct HostOptions {
     #[arg(long, value_name = "KIND", value_enum, default_value = "auto", env = "STEPRUN_ISOLATION")]
     pub isolation: Isolation,
 
+    /// Keep to a policy besides the runner's own in /etc/steprun/policy.toml; it can only narrow (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+
     /// Speak plain HTTP or unverified TLS with this registry (repeatable)
     #[arg(long, value_name = "HOST[:PORT]", visible_alias = "skip-tls-verify-registry")]
     pub insecure_registry: Vec<String>,
