@@ -132,13 +132,12 @@ fn split_host_flags(words: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
         };
         let known = host
             .get_arguments()
-            .any(|arg| arg.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name)));
-        if !known {
+            .find(|arg| arg.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name)));
+        let Some(flag) = known else {
             return (flags, std::iter::once(word).chain(words).collect());
-        }
+        };
         flags.push(word);
-        // Each flag of the host has a value.
-        if !inline {
+        if !inline && flag.get_action().takes_values() && !flag.is_require_equals_set() {
             flags.extend(words.next());
         }
     }

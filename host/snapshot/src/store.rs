@@ -8,12 +8,17 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use oci_spec::image::Digest;
+use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
 use crate::hash::{Hasher, Hashing};
 use crate::{Error, Result};
+
+/// How long a temporary file may be without its lock after it was made.
+const UNLOCKED: Duration = Duration::from_secs(5);
 
 /// A store. Clones are handles to the same directory.
 #[derive(Debug, Clone)]
@@ -100,7 +105,9 @@ impl Store {
     /// A file in `tmp/` that is gone when dropped.
     pub(crate) fn temporary(&self) -> Result<NamedTempFile> {
         let directory = self.root.join("tmp");
-        NamedTempFile::new_in(&directory).map_err(Error::io("create a file in", &directory))
+        let file = NamedTempFile::new_in(&directory).map_err(Error::io("create a file in", &directory))?;
+        flock(file.as_file(), FlockOperation::LockShared).map_err(Error::io("lock", file.path()))?;
+        Ok(file)
     }
 
     /// Where a blob lies. Fails with [`Error::Unsupported`] on foreign algorithms.
@@ -124,15 +131,20 @@ impl Store {
     }
 }
 
-/// Removes files that a killed process left behind: nothing is written for longer than a day. What can't be removed stays.
+/// Removes files that a killed process left behind: those that nobody holds a lock on. What can't be removed stays.
 fn remove_abandoned(directory: &Path) {
-    let day = std::time::Duration::from_secs(24 * 60 * 60);
-    let old = |entry: &fs::DirEntry| {
+    // One without a lock may be about to get it.
+    let settled = |entry: &fs::DirEntry| {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
-        modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > day))
+        modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > UNLOCKED))
     };
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(old) {
-        let _ = fs::remove_file(entry.path());
+    let free = |path: &Path| {
+        File::open(path).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
+    };
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(settled) {
+        if free(&entry.path()) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -199,15 +211,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_abandoned_long_ago_goes_away() {
+    fn what_a_killed_process_left_goes_away() {
         let (_directory, store) = store();
-        for (name, age) in [("old", 90_000), ("young", 60)] {
-            let file = File::create(store.root().join("tmp").join(name)).unwrap();
-            file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
-        }
+        let aged = |file: &File| file.set_modified(std::time::SystemTime::now() - 2 * UNLOCKED).unwrap();
+        let at_work = store.temporary().unwrap();
+        aged(at_work.as_file());
+        let [old, young] = ["old", "young"].map(|name| store.root().join("tmp").join(name));
+        aged(&File::create(&old).unwrap());
+        File::create(&young).unwrap();
         Store::open(store.root()).unwrap();
-        assert!(!store.root().join("tmp/old").exists());
-        assert!(store.root().join("tmp/young").exists());
+        assert!(!old.exists());
+        assert!(young.exists() && at_work.path().exists());
     }
 
     fn files_in(path: &Path) -> usize {
