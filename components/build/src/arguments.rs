@@ -36,8 +36,8 @@ const fn kaniko_option(name: &'static str, value: ValueKind, value_name: &'stati
 }
 
 const DETAILS: &str = "\
-Builds the image that a Dockerfile describes, without a daemon and without unpacking anything. RUN is not supported yet: a \
-stage that needs it fails with the place of the instruction.
+Builds the image that a Dockerfile describes, without a daemon and without privileges. Only RUN unpacks anything: it needs \
+`--allow-run`, and its commands see the stage's files, the mounts that they ask for and nothing of this machine.
 
 Times come from the inputs, never from a clock: the same files give the same digest on every machine. SOURCE_DATE_EPOCH \
 replaces the time of the image and limits that of files.
@@ -45,6 +45,7 @@ replaces the time of the image and limits that of files.
 Examples:
   steprun build -c . -d registry.example/app:1.0
   steprun build --no-push --oci-layout-path image --build-arg VERSION=1.0
+  steprun build --allow-run --secret id=npm,src=.npmrc -d registry.example/app:1.0
 ";
 
 /// The command line of this step. Names are Kaniko's where the meaning is the same.
@@ -64,7 +65,7 @@ pub fn describe() -> Description {
 }
 
 fn parameters() -> Vec<Parameter> {
-    use ValueKind::{ContextDirectory, File, Image, OutputDirectory, Pair, Text};
+    use ValueKind::{ContextDirectory, File, Image, OutputDirectory, Pair, Secret, SshAgent, Text};
     let write = || File(FileAccess::Write);
     let mut parameters = vec![
         Parameter::option("context", ContextDirectory, "DIR", "Directory that COPY and ADD take files from")
@@ -82,6 +83,14 @@ fn parameters() -> Vec<Parameter> {
             .repeated(),
         Parameter::option("target", Text, "STAGE", "Stage to build, by name or index, instead of the last one"),
         Parameter::option("build-arg", Pair, "NAME[=VALUE]", "Value of an ARG").repeated(),
+        Parameter::option(
+            "secret",
+            Secret,
+            "id=NAME[,src=FILE|,env=VARIABLE]",
+            "Secret for `RUN --mount=type=secret`; it gets into no layer and no history",
+        )
+        .repeated(),
+        Parameter::option("ssh", SshAgent, "default|NAME[=SOCKET]", "SSH agent for `RUN --mount=type=ssh`").repeated(),
         Parameter::option("label", Pair, "NAME=VALUE", "Label of the image").repeated(),
         Parameter::option("annotation", Pair, "NAME=VALUE", "Annotation of the manifest").repeated(),
         Parameter::option("platform", Text, "OS/ARCH[/VARIANT]", "Platform of the image; the host's by default")
@@ -125,6 +134,8 @@ pub(crate) struct Arguments<H: Host> {
     /// As typed.
     pub(crate) platform: Option<String>,
     pub(crate) clock: Clock,
+    pub(crate) secrets: Vec<H::Secret>,
+    pub(crate) agents: Vec<H::Agent>,
     pub(crate) outputs: Outputs<H>,
     pub(crate) check_push: bool,
 }
@@ -150,8 +161,11 @@ impl<H: Host> Arguments<H> {
     /// Usage failures: no output at all, a destination with a digest, two contexts, a label without a value.
     pub(crate) fn read(host: &H) -> Result<Self, Failure> {
         note_options_without_effect(host);
-        let build_args = build_args(host);
-        let epoch = build_args.get("SOURCE_DATE_EPOCH").cloned().or_else(|| last(host.texts("source-date-epoch")));
+        let mut build_args = build_args(host);
+        // As with `docker buildx`, an ARG of that name gets the value wherever it was given.
+        if let Some(epoch) = last(host.texts("source-date-epoch")) {
+            build_args.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert(epoch);
+        }
         Ok(Self {
             context: last(host.context_directories("context"))
                 .ok_or_else(|| Failure::usage("no context directory was given").hint("add `--context DIR`"))?,
@@ -160,7 +174,9 @@ impl<H: Host> Arguments<H> {
             labels: pairs(host, "label")?,
             annotations: pairs(host, "annotation")?.into_iter().collect(),
             platform: last(host.texts("platform")),
-            clock: Clock::new(epoch.as_deref())?,
+            clock: Clock::new(build_args.get("SOURCE_DATE_EPOCH").map(String::as_str))?,
+            secrets: host.secrets("secret"),
+            agents: host.agents("ssh"),
             outputs: Outputs::read(host)?,
             check_push: !host.flag("skip-push-permission-check"),
             build_args,

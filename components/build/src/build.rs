@@ -7,9 +7,9 @@ use steprun_ports::{Failure, Host, Level};
 
 use crate::arguments::Arguments;
 use crate::assemble::assemble;
-use crate::copy::Context;
+use crate::copy::{self, Context};
 use crate::ignore::Ignore;
-use crate::image::Images;
+use crate::image::{Images, once};
 use crate::load::{Loaded, load};
 use crate::plan::Plan;
 use crate::platform;
@@ -64,11 +64,15 @@ async fn prepare<H: Host + 'static>(host: &H, arguments: &Arguments<H>) -> Resul
     let globals = Globals::new(text, &dockerfile, &arguments.build_args, &platforms, &target_name)?;
     let plan = plan::plan(text, &dockerfile, &globals, arguments.target.as_deref())?;
     let context = Context { directory: arguments.context.clone(), ignore: Ignore::new(host, ignore.as_ref())? };
+    let context = Rc::new(context);
     let job = Job {
         host: host.clone(),
         globals,
         platforms,
-        context: Rc::new(context),
+        context_files: once(copy::whole(host.clone(), context.clone())),
+        context,
+        secrets: arguments.secrets.clone(),
+        agents: arguments.agents.clone(),
         clock: arguments.clock,
         images: Images::new(host.clone()),
         declared: Default::default(),

@@ -45,6 +45,11 @@ impl Clock {
         self.epoch.map_or(whole, |epoch| epoch.min(whole))
     }
 
+    /// The latest time that files of a command may have.
+    pub(crate) fn latest(self) -> Option<Timestamp> {
+        self.epoch
+    }
+
     /// The time of the image, given that of its newest input.
     pub(crate) fn created(self, newest: Option<Timestamp>) -> Timestamp {
         self.epoch.or(newest).unwrap_or(START).max(START)

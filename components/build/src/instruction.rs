@@ -9,7 +9,7 @@ use steprun_ports::{Failure, Host, Timestamp};
 use crate::copy::{self, Origin, Request, Scene};
 use crate::draft::{Draft, Metadata};
 use crate::owner::{self, Owner};
-use crate::plan::{self, From};
+use crate::plan::{self, From, Taker};
 use crate::scope::Text;
 use crate::stage::{Job, Stage, StageOnce};
 use crate::{diagnose, metadata, paths};
@@ -28,7 +28,7 @@ pub(crate) struct Step<'a, H: Host> {
 impl<H: Host + 'static> Step<'_, H> {
     /// Whether the instruction is work that people want to see.
     pub(crate) fn works(&self, instruction: &Instruction) -> bool {
-        matches!(instruction.kind, Kind::Add(_) | Kind::Copy(_) | Kind::Workdir(_))
+        matches!(instruction.kind, Kind::Add(_) | Kind::Copy(_) | Kind::Run(_) | Kind::Workdir(_))
     }
 
     pub(crate) fn label(&self, instruction: &Instruction) -> String {
@@ -44,7 +44,7 @@ impl<H: Host + 'static> Step<'_, H> {
     ) -> Result<&'static str, Failure> {
         let layers = stage.steps.len();
         match &instruction.kind {
-            Kind::Run(_) => return Err(plan::unsupported_run(self.text, instruction.span)),
+            Kind::Run(run) => self.run(stage, instruction, run).await?,
             Kind::Copy(copy) => self.copy(stage, instruction, copy, "COPY").await?,
             Kind::Add(copy) => self.copy(stage, instruction, copy, "ADD").await?,
             Kind::Workdir(word) => self.working_directory(stage, word).await?,
@@ -246,8 +246,17 @@ impl<H: Host + 'static> Step<'_, H> {
         let Some(word) = &copy.from else {
             return Ok(Origin::Context(self.job.context.clone()));
         };
+        self.files_of(word, Taker::Copy).await.map(Origin::Snapshot)
+    }
+
+    /// The files of a stage or an image that an instruction names.
+    ///
+    /// # Errors
+    /// One that is not there or can't be had, with the place of its name.
+    pub(crate) async fn files_of(&self, word: &Word, taker: Taker) -> Result<H::Snapshot, Failure> {
         let place = |failure| diagnose::at(self.text.source, word.span, failure);
-        let files = match plan::source(self.text, &self.job.dockerfile, self.stage, word)? {
+        let files = match plan::source(self.text, &self.job.dockerfile, self.stage, word, taker)? {
+            From::Scratch => return Ok(self.job.host.scratch()),
             From::Stage(index) => self.earlier[index].clone().await?.files.clone(),
             From::Image(name) => {
                 let image = self.job.images.get(&name, &self.job.platforms.target).await;
@@ -255,7 +264,7 @@ impl<H: Host + 'static> Step<'_, H> {
                 image.map_err(|failure| place(meant(failure)))?.files.clone()
             }
         };
-        Ok(Origin::Snapshot(files.await.map_err(place)?))
+        files.await.map_err(place)
     }
 
     /// URLs and Git repositories can't be fetched yet; COPY never could.

@@ -23,6 +23,7 @@ mod plan;
 mod platform;
 mod publish;
 mod quote;
+mod run;
 mod scope;
 mod stage;
 

@@ -103,14 +103,17 @@ fn arguments(config: &ContainerConfig, form: &CommandForm) -> Vec<String> {
     match form {
         CommandForm::Exec(arguments) => arguments.clone(),
         CommandForm::Shell(command) => {
-            let mut arguments = config.shell.clone().unwrap_or_default();
-            if arguments.is_empty() {
-                arguments = vec!["/bin/sh".to_owned(), "-c".to_owned()];
-            }
+            let mut arguments = shell_of(config);
             arguments.push(command.clone());
             arguments
         }
     }
+}
+
+/// What runs shell forms: SHELL, of the base too, or BuildKit's default.
+pub(crate) fn shell_of(config: &ContainerConfig) -> Vec<String> {
+    let shell = config.shell.clone().filter(|shell| !shell.is_empty());
+    shell.unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()])
 }
 
 /// An empty list is left out, as Go does.

@@ -70,17 +70,19 @@ async fn group_named(tree: &impl Tree, name: &str) -> Result<Option<u32>, Failur
     Ok(found.and_then(|row| row.get(2)?.parse().ok()))
 }
 
-fn unknown(kind: &str, name: &str, file: &str) -> Failure {
+/// A name that account files lack.
+pub(crate) fn unknown(kind: &str, name: &str, file: &str) -> Failure {
     Failure::failed(format!("there is no {kind} `{name}` in {file} of this stage"))
         .hint("name one that the base image has, or use a number")
 }
 
-fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {
+/// The rows of an account file, cut into fields.
+pub(crate) fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {
     table.lines().map(|line| line.trim().split(':').collect())
 }
 
-/// A file that is not there has no rows.
-async fn read(tree: &impl Tree, path: &str) -> Result<String, Failure> {
+/// An account file; one that is not there has no rows.
+pub(crate) async fn read(tree: &impl Tree, path: &str) -> Result<String, Failure> {
     match tree.read(path, LIMIT).await {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(Error::NotFound(_)) => Ok(String::new()),

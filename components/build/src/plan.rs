@@ -24,11 +24,22 @@ pub(crate) enum Base {
     },
 }
 
-/// Where `COPY --from` takes files.
+/// Where `COPY --from` and mounts take files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum From {
+    /// Nothing.
+    Scratch,
+    /// An earlier stage, by index.
     Stage(usize),
+    /// An image by name.
     Image(String),
+}
+
+/// What wants to take files from somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taker {
+    Copy,
+    Mount,
 }
 
 /// The stages of a build.
@@ -42,7 +53,7 @@ pub(crate) struct Plan {
 /// Finds the target and all that it needs. Other stages are not looked into: they may even be wrong.
 ///
 /// # Errors
-/// A target that is not there; a needed stage without base, with RUN, or that copies from itself or from a later one.
+/// A target that is not there; a needed stage without base, or that takes files from itself or from a later one.
 pub(crate) fn plan(
     text: Text<'_>,
     dockerfile: &Dockerfile,
@@ -59,16 +70,10 @@ pub(crate) fn plan(
             needed.insert(parent);
         }
         for instruction in &stage.instructions {
-            match &instruction.kind {
-                Kind::Run(_) => return Err(unsupported_run(text, instruction.span)),
-                Kind::Copy(copy) => {
-                    if let Some(word) = &copy.from {
-                        if let From::Stage(source) = source(text, dockerfile, index, word)? {
-                            needed.insert(source);
-                        }
-                    }
+            for (taker, word) in sources(&instruction.kind) {
+                if let From::Stage(source) = source(text, dockerfile, index, word, taker)? {
+                    needed.insert(source);
                 }
-                _ => {}
             }
         }
         stages.push(index);
@@ -77,10 +82,13 @@ pub(crate) fn plan(
     Ok(Plan { target, stages })
 }
 
-/// RUN can't be carried out yet.
-pub(crate) fn unsupported_run(text: Text<'_>, span: steprun_dockerfile::Span) -> Failure {
-    diagnose::failed(text.source, span, "RUN is not supported yet")
-        .hint("do the work before the build and COPY the result, or take it from an image with `COPY --from`")
+/// The places that an instruction takes files from, besides the context.
+fn sources(kind: &Kind) -> Vec<(Taker, &Word)> {
+    match kind {
+        Kind::Copy(copy) => copy.from.iter().map(|word| (Taker::Copy, word)).collect(),
+        Kind::Run(run) => run.mounts.iter().filter_map(|mount| Some((Taker::Mount, mount.from()?))).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The stage of a name or an index; the last one without either.
@@ -149,13 +157,26 @@ pub(crate) fn or_stage(dockerfile: &Dockerfile, before: usize, name: &str, failu
     }
 }
 
-/// What `--from` of a stage's COPY names.
-pub(crate) fn source(text: Text<'_>, dockerfile: &Dockerfile, stage: usize, word: &Word) -> Result<From, Failure> {
+/// What `--from` of a stage's COPY or `from=` of a mount names.
+///
+/// # Errors
+/// The stage itself, a later one, an index that there is none of; `scratch` in COPY, where nothing could come of it.
+pub(crate) fn source(
+    text: Text<'_>,
+    dockerfile: &Dockerfile,
+    stage: usize,
+    word: &Word,
+    taker: Taker,
+) -> Result<From, Failure> {
+    let verb = match taker {
+        Taker::Copy => "copy from",
+        Taker::Mount => "mount",
+    };
     let wrong = |message: String| diagnose::failed(text.source, word.span, message);
     if let Ok(index) = word.raw.parse::<usize>() {
         return match index {
             index if index < stage => Ok(From::Stage(index)),
-            index if index == stage => Err(wrong(format!("stage {index} can't copy from itself"))),
+            index if index == stage => Err(wrong(format!("stage {index} can't {verb} itself"))),
             index if index < dockerfile.stages.len() => Err(later(wrong, &word.raw)),
             _ => Err(wrong(format!("there is no stage {index}"))),
         };
@@ -164,9 +185,12 @@ pub(crate) fn source(text: Text<'_>, dockerfile: &Dockerfile, stage: usize, word
         return Ok(From::Stage(earlier));
     }
     match dockerfile.stage(&word.raw) {
-        Some(index) if index == stage => Err(wrong(format!("the stage `{}` can't copy from itself", word.raw))),
+        Some(index) if index == stage => Err(wrong(format!("the stage `{}` can't {verb} itself", word.raw))),
         Some(_) => Err(later(wrong, &word.raw)),
-        None if word.raw.eq_ignore_ascii_case("scratch") => Err(wrong("`scratch` is empty".to_owned())),
+        None if word.raw.eq_ignore_ascii_case("scratch") => match taker {
+            Taker::Copy => Err(wrong("`scratch` is empty".to_owned())),
+            Taker::Mount => Ok(From::Scratch),
+        },
         None => Ok(From::Image(word.raw.clone())),
     }
 }

@@ -9,8 +9,8 @@ use steprun_ports::{Failure, Host};
 
 use crate::diagnose;
 
-/// ARGs that exist without being declared, in upper and lower case; for RUN only, so nothing here gives them a value.
-const PREDEFINED: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY", "SOURCE_DATE_EPOCH"];
+/// ARGs that RUN sees without their being declared (reference, "Predefined ARGs"), in upper and lower case.
+const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
 
 /// A Dockerfile's text and how words in it are escaped.
 #[derive(Clone, Copy)]
@@ -30,6 +30,11 @@ impl Variables {
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// All of them, sorted by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// A word with its variables replaced, and the names that have no value.
@@ -73,10 +78,21 @@ impl Globals {
         Ok(Self { variables, build_args: build_args.clone() })
     }
 
+    /// Proxies among the build arguments, each under its name in upper and lower case as programs look for both. History never has them.
+    pub(crate) fn proxies(&self) -> Vec<(String, String)> {
+        let given = self.build_args.iter().filter(|(name, _)| is_proxy(name));
+        let both = given.flat_map(|(name, value)| [(name.to_uppercase(), value), (name.to_lowercase(), value)]);
+        both.map(|(name, value)| (name, value.clone())).collect()
+    }
+
     /// Variables that FROM sees.
     pub(crate) fn variables(&self) -> &Variables {
         &self.variables
     }
+}
+
+fn is_proxy(name: &str) -> bool {
+    PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name))
 }
 
 /// The platform that builds and the one that is built for.
@@ -114,8 +130,8 @@ fn without_version(platform: &Platform) -> String {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
     variables: Variables,
-    /// ARGs so far, with a value or without: a name without one is not undefined.
-    declared: BTreeSet<String>,
+    /// ARGs so far, each once, in order, with a value or without: a name without one is not undefined.
+    declared: Vec<String>,
 }
 
 impl Scope {
@@ -136,6 +152,12 @@ impl Scope {
 
     pub(crate) fn variables(&self) -> &Variables {
         &self.variables
+    }
+
+    /// The ARGs so far with the values that RUN sees, which ENV may have changed since (BuildKit, `runCommandString`). One without a value
+    /// is empty.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.declared.iter().map(|name| (name.as_str(), self.variables.get(name).unwrap_or_default()))
     }
 
     /// ARG. Gives name and value, and the names that its default uses and that have no value.
@@ -159,7 +181,9 @@ impl Scope {
         if let Some(value) = &value {
             self.variables.set(&name, value);
         }
-        self.declared.insert(name.clone());
+        if !self.declared.contains(&name) {
+            self.declared.push(name.clone());
+        }
         undefined.retain(|used| !self.declared.contains(used));
         Ok((name, value, undefined))
     }
@@ -197,7 +221,7 @@ pub(crate) fn unused_build_args(
         args.map(|arg| arg.name.raw.as_str()).chain(declared_elsewhere.iter().map(String::as_str)).collect();
     let platform = |name: &str| name.starts_with("TARGET") || name.starts_with("BUILD");
     let unused = build_args.keys().filter(|name| {
-        let predefined = PREDEFINED.contains(&name.to_uppercase().as_str());
+        let predefined = is_proxy(name) || name.as_str() == "SOURCE_DATE_EPOCH";
         !predefined && !platform(name) && !declared.contains(name.as_str())
     });
     unused

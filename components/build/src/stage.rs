@@ -26,6 +26,10 @@ pub(crate) struct Job<H: Host> {
     pub(crate) globals: Globals,
     pub(crate) platforms: Platforms,
     pub(crate) context: Rc<Context<H>>,
+    /// The context's files as a file system, for mounts.
+    pub(crate) context_files: Once<H::Snapshot>,
+    pub(crate) secrets: Vec<H::Secret>,
+    pub(crate) agents: Vec<H::Agent>,
     pub(crate) clock: Clock,
     pub(crate) images: Images<H>,
     /// ARGs that ONBUILD triggers declared.
@@ -201,11 +205,22 @@ impl<H: Host + 'static> Stage<H> {
 
     /// Takes a changed file system in, with its history; without one the instruction changed nothing.
     pub(crate) fn change(&mut self, created_by: String, changed: Option<(H::Snapshot, Timestamp)>) {
-        let entry = self.config.record(created_by, changed.is_some());
-        if let Some((snapshot, newest)) = changed {
-            self.files = known(snapshot.clone());
-            self.newest = self.newest.max(Some(newest));
-            self.steps.push(Rc::new(LayerStep { snapshot, entry }));
+        match changed {
+            Some((snapshot, newest)) => {
+                self.newest = self.newest.max(Some(newest));
+                self.layer(created_by, snapshot);
+            }
+            None => {
+                self.config.record(created_by, false);
+            }
         }
+    }
+
+    /// Takes in a file system that may have changed, with its history. What a RUN wrote doesn't make the stage newer: its files have the
+    /// time of day, and that must not become the image's.
+    pub(crate) fn layer(&mut self, created_by: String, snapshot: H::Snapshot) {
+        let entry = self.config.record(created_by, true);
+        self.files = known(snapshot.clone());
+        self.steps.push(Rc::new(LayerStep { snapshot, entry }));
     }
 }

@@ -178,6 +178,8 @@ impl From<ports::ValueKind> for step::ValueKind {
             ports::ValueKind::Repository(access) => Self::Repository(access.into()),
             ports::ValueKind::File(access) => Self::File(access.into()),
             ports::ValueKind::OutputDirectory => Self::OutputDirectory,
+            ports::ValueKind::Secret => Self::Secret,
+            ports::ValueKind::SshAgent => Self::SshAgent,
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::rc::Rc;
 
 use steprun_ports::{
-    ArchiveFormat, Blob, ChangeEntry, Descriptor, Digest, Directory, Entry, InputFile, Layer, Manifest,
-    OutputDirectory, OutputFile, OutputImage, PushOutcome, Repository, Result, Snapshot, Source, Stat, Task, Tree,
+    Agent, ArchiveFormat, Blob, ChangeEntry, Descriptor, Digest, Directory, Entry, InputFile, Layer, Manifest, Outcome,
+    OutputDirectory, OutputFile, OutputImage, PushOutcome, Repository, Result, Secret, Snapshot, Source, Stat, Task,
+    Tree,
 };
 
 use crate::bindings::steprun::step::{context, inputs, outputs, progress, registry, snapshots, store};
 use crate::convert::all;
+use crate::process::{self, GuestProcess};
 
 /// Defines shared handles.
 macro_rules! handles {
@@ -34,6 +36,10 @@ handles! {
     GuestRepository(registry::Repository);
     /// `snapshots.snapshot`.
     GuestSnapshot(snapshots::Snapshot);
+    /// `inputs.secret`.
+    GuestSecret(inputs::Secret);
+    /// `inputs.agent`.
+    GuestAgent(inputs::Agent);
     /// `inputs.input-file`.
     GuestInputFile(inputs::InputFile);
     /// `outputs.output-file`.
@@ -75,6 +81,18 @@ tree!(GuestSnapshot);
 impl Directory for GuestDirectory {
     fn name(&self) -> String {
         self.0.name()
+    }
+}
+
+impl Secret for GuestSecret {
+    fn id(&self) -> String {
+        self.0.id()
+    }
+}
+
+impl Agent for GuestAgent {
+    fn id(&self) -> String {
+        self.0.id()
     }
 }
 
@@ -136,10 +154,16 @@ impl Snapshot for GuestSnapshot {
     type Directory = GuestDirectory;
     type Blob = GuestBlob;
     type OutputFile = GuestOutputFile;
+    type Secret = GuestSecret;
+    type Agent = GuestAgent;
 
     async fn extend(&self, sources: &[Source<GuestDirectory, Self>], entries: Vec<ChangeEntry>) -> Result<Self> {
         let sources = sources.iter().map(borrow_source).collect();
         Ok(self.0.extend(sources, all(entries)).await?.into())
+    }
+
+    async fn run(&self, process: GuestProcess) -> Result<Outcome<Self>> {
+        Ok(process::outcome(self.0.run(process::borrow(&process)).await?))
     }
 
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<GuestBlob>>> {

@@ -5,8 +5,8 @@ use steprun_ports::{Host, ImageArgument, Layer, Level, Position, ResolvedImage, 
 use crate::bindings::steprun::step::{inputs, outputs, progress, registry, snapshots, store};
 use crate::convert::all;
 use crate::handles::{
-    GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile, GuestRepository, GuestSnapshot,
-    GuestTask, borrow_layer, borrow_source, layer,
+    GuestAgent, GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile, GuestRepository,
+    GuestSecret, GuestSnapshot, GuestTask, borrow_layer, borrow_source, layer,
 };
 
 /// The imports of this component.
@@ -17,6 +17,8 @@ impl Host for GuestHost {
     type Directory = GuestDirectory;
     type Blob = GuestBlob;
     type Repository = GuestRepository;
+    type Secret = GuestSecret;
+    type Agent = GuestAgent;
     type Snapshot = GuestSnapshot;
     type InputFile = GuestInputFile;
     type OutputFile = GuestOutputFile;
@@ -69,6 +71,14 @@ impl Host for GuestHost {
 
     fn output_directories(&self, name: &str) -> Vec<GuestOutputDirectory> {
         all(inputs::output_directories(name))
+    }
+
+    fn secrets(&self, name: &str) -> Vec<GuestSecret> {
+        all(inputs::secrets(name))
+    }
+
+    fn agents(&self, name: &str) -> Vec<GuestAgent> {
+        all(inputs::agents(name))
     }
 
     fn host_platform(&self) -> String {

@@ -13,11 +13,13 @@ pub mod face;
 mod handles;
 #[cfg(target_arch = "wasm32")]
 mod host;
+#[cfg(target_arch = "wasm32")]
+mod process;
 
 #[cfg(target_arch = "wasm32")]
 pub use handles::{
-    GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile, GuestRepository, GuestSnapshot,
-    GuestTask,
+    GuestAgent, GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile, GuestRepository,
+    GuestSecret, GuestSnapshot, GuestTask,
 };
 #[cfg(target_arch = "wasm32")]
 pub use host::GuestHost;

@@ -31,6 +31,8 @@ pub enum ValueKind {
     Repository(RegistryAccess),
     File(FileAccess),
     OutputDirectory,
+    Secret,
+    SshAgent,
 }
 
 /// How often a value may or must be given.

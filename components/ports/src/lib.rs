@@ -9,10 +9,14 @@ mod describe;
 mod error;
 #[cfg(feature = "memory")]
 pub mod memory;
+mod process;
 
 pub use concurrent::{both, concurrently};
 pub use describe::{Arity, Command, Description, FileAccess, Parameter, Placement, RegistryAccess, ValueKind};
 pub use error::{Denial, Error, Failure, FailureKind, Position};
+pub use process::{
+    Access, Agent, BindMount, CacheMount, Mount, MountSource, Network, Outcome, Process, Secret, Sharing, User,
+};
 
 /// `algorithm:hex`.
 pub type Digest = String;
@@ -238,9 +242,16 @@ pub trait Snapshot: Tree + Clone {
     type Blob: Blob;
     /// The host's output file handle.
     type OutputFile: OutputFile;
+    /// The host's secret handle.
+    type Secret: Secret;
+    /// The host's agent handle.
+    type Agent: Agent;
     /// This file system with changes.
     async fn extend(&self, sources: &[Source<Self::Directory, Self>], entries: Vec<ChangeEntry>) -> Result<Self>;
-    /// The last `extend` as a layer, gzip or plain; none if it changed nothing.
+    /// Runs a native command with this file system as its root. Fails with [`Error::Denied`] where that is not granted, and with
+    /// [`Error::Unsupported`] where the place has no sandbox; a command that fails is an [`Outcome`].
+    async fn run(&self, process: Process<Self, Self::Secret, Self::Agent>) -> Result<Outcome<Self>>;
+    /// The last `extend` or `run` as a layer, gzip or plain; none if it changed nothing.
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<Self::Blob>>>;
     /// The whole file system as a tar archive.
     async fn export(&self, to: &Self::OutputFile) -> Result<()>;
@@ -365,8 +376,18 @@ pub trait Host: Clone {
     type Blob: Blob;
     /// See [`Repository`].
     type Repository: Repository<Blob = Self::Blob>;
+    /// See [`Secret`].
+    type Secret: Secret;
+    /// See [`Agent`].
+    type Agent: Agent;
     /// See [`Snapshot`].
-    type Snapshot: Snapshot<Directory = Self::Directory, Blob = Self::Blob, OutputFile = Self::OutputFile>;
+    type Snapshot: Snapshot<
+            Directory = Self::Directory,
+            Blob = Self::Blob,
+            OutputFile = Self::OutputFile,
+            Secret = Self::Secret,
+            Agent = Self::Agent,
+        >;
     /// See [`InputFile`].
     type InputFile: InputFile;
     /// See [`OutputFile`].
@@ -399,6 +420,10 @@ pub trait Host: Clone {
     fn output_files(&self, name: &str) -> Vec<Self::OutputFile>;
     /// Directories to fill.
     fn output_directories(&self, name: &str) -> Vec<Self::OutputDirectory>;
+    /// Granted secrets.
+    fn secrets(&self, name: &str) -> Vec<Self::Secret>;
+    /// Granted SSH agents.
+    fn agents(&self, name: &str) -> Vec<Self::Agent>;
     /// `os/architecture[/variant]` of the host.
     fn host_platform(&self) -> String;
 

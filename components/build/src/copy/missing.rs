@@ -5,12 +5,12 @@ use steprun_ports::{Failure, Host, Tree};
 use super::origin::Origin;
 use crate::paths;
 
-/// The failure for a source that does not exist, with the most likely reason as its hint.
-pub(super) async fn failure<H: Host>(origin: &Origin<H>, source: &str) -> Failure {
+/// The failure for a source that does not exist, with the most likely reason as its hint. `named_by` is what names its image.
+pub(crate) async fn failure<H: Host>(origin: &Origin<H>, source: &str, named_by: &str) -> Failure {
     let path = paths::normal(source);
     let place = match origin {
-        Origin::Context(_) => "the context",
-        Origin::Snapshot(_) => "the image that `--from` names",
+        Origin::Context(_) => "the context".to_owned(),
+        Origin::Snapshot(_) => format!("the image that `{named_by}` names"),
     };
     let failure = Failure::failed(format!("there is no `{source}` in {place}"));
     if let Some(hint) = ignored(origin, &path).await {

@@ -7,10 +7,13 @@ mod parents;
 mod place;
 mod walk;
 
+use std::rc::Rc;
+
 use steprun_dockerfile::mode::Mode;
 use steprun_dockerfile::{Source, Span};
 use steprun_ports::{Failure, FileKind, Host, Timestamp};
 
+pub(crate) use self::missing::failure as missing;
 pub(crate) use self::origin::{Context, Origin};
 pub(crate) use self::place::Destination;
 
@@ -117,6 +120,24 @@ pub(crate) async fn perform<H: Host>(
     finished.map_err(|error| whole(Failure::because("could not apply the copy", error)))
 }
 
+/// All of a context that is not ignored, as a file system of its own: what a RUN may mount. Times are those of the files.
+///
+/// # Errors
+/// Files that can't be listed, and device nodes.
+pub(crate) async fn whole<H: Host>(host: H, context: Rc<Context<H>>) -> Result<H::Snapshot, Failure> {
+    let origin = Origin::Context(context);
+    let empty = host.scratch();
+    let mut draft = Draft::new(empty.clone());
+    let number = draft.source(origin.content());
+    let style = Style { owner: None, mode: None, link: false, clock: Clock::default() };
+    let destination = Destination::new("/", "/");
+    let mut placer = Placer { host: &host, draft: &mut draft, style: &style, destination: &destination };
+    placer.everything(&mut Load::new(&origin, number)).await?;
+    let finished = draft.finish().await;
+    let finished = finished.map_err(|error| Failure::because("could not take the context", error))?;
+    Ok(finished.map_or(empty, |(files, _)| files))
+}
+
 /// What one source means.
 enum Sources {
     Plain(Vec<Match>),
@@ -150,7 +171,7 @@ async fn find_all<'r, H: Host>(
         };
         match found {
             Some(found) => all.push((text, found)),
-            None => return Err(place(missing::failure(scene.origin, &text.value).await)),
+            None => return Err(place(missing(scene.origin, &text.value, "--from").await)),
         }
     }
     Ok(all)

@@ -141,6 +141,12 @@ impl<H: Host> Placer<'_, H> {
         self.tree(load, "", &target, &Patterns::default(), Conflict::Replace).await
     }
 
+    /// All of an origin.
+    pub(crate) async fn everything(&mut self, load: &mut Load<'_, H>) -> Result<(), Failure> {
+        let target = self.directory_target().await?;
+        self.tree(load, "", &target, &Patterns::default(), Conflict::Fail).await
+    }
+
     /// A file written in the Dockerfile.
     pub(crate) async fn heredoc(&mut self, name: &str, content: &str) -> Result<(), Failure> {
         let target = self.file_target(name).await?;

@@ -4,6 +4,8 @@
 mod copying;
 mod failing;
 mod metadata;
+mod mounts;
+mod running;
 mod sources;
 mod stages;
 mod support;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use steprun_ports::memory::{FileTree, MemoryHost, MemorySnapshot, Node, NodeKind, Written, block_on};
+use steprun_ports::memory::{
+    FileTree, MemoryHost, MemoryOutcome, MemoryProcess, MemorySnapshot, Node, NodeKind, Written, block_on,
+};
 use steprun_ports::{Blob, Descriptor, Failure, Host, Layer, Repository};
 
 /// The repository that tests push to.
@@ -53,6 +55,24 @@ impl Build {
     pub(crate) fn base(self, name: &str, tree: FileTree, config: Value) -> Self {
         push_image(&self.host, name, "latest", &tree, config);
         self
+    }
+
+    /// Grants RUN, and says what commands do.
+    pub(crate) fn commands(
+        mut self,
+        behaviour: impl Fn(&MemoryProcess, &FileTree) -> steprun_ports::Result<MemoryOutcome> + 'static,
+    ) -> Self {
+        self.host = self.host.with_commands(behaviour);
+        self
+    }
+
+    /// Grants RUN. Each command writes the file `/ran`, which holds the commands so far.
+    pub(crate) fn running(self) -> Self {
+        self.commands(|process, files| {
+            let before = files.content("ran").unwrap_or_default();
+            let now = format!("{}{:?}\n", String::from_utf8_lossy(before), process.arguments);
+            Ok(MemoryOutcome::left(files.clone().file("ran", now)))
+        })
     }
 
     /// Runs the build.
@@ -135,6 +155,12 @@ impl Built {
             format!("{}{empty}", entry["created_by"].as_str().unwrap_or("-"))
         };
         history.iter().map(line).collect()
+    }
+
+    /// The only command that ran.
+    pub(crate) fn command(&self) -> MemoryProcess {
+        let [command] = &self.host.commands()[..] else { panic!("{} commands ran", self.host.commands().len()) };
+        command.clone()
     }
 
     pub(crate) fn stdout(&self) -> String {

@@ -105,9 +105,15 @@ fn complete(given: &mut Given) -> Result<(), String> {
     let wrong = texts.iter().find(|text| match &parameter.value {
         ValueKind::Integer => text.parse::<i64>().is_err(),
         ValueKind::Choice(words) => !words.contains(&text.as_str()),
+        ValueKind::Secret => secret_id(text).is_none(),
         _ => false,
     });
     wrong.map_or(Ok(()), |text| Err(format!("`{}` can't be `{text}`", parameter.name)))
+}
+
+/// The name in `id=NAME[,src=FILE|,env=VARIABLE]`.
+fn secret_id(text: &str) -> Option<&str> {
+    text.split(',').find_map(|field| field.strip_prefix("id=")).filter(|id| !id.is_empty())
 }
 
 impl Arguments {
@@ -182,5 +188,17 @@ impl Arguments {
 
     pub(super) fn output_directories(&self, name: &str) -> Vec<String> {
         self.plain(name, |kind| *kind == ValueKind::OutputDirectory)
+    }
+
+    /// Names of secrets; where their content is doesn't matter here.
+    pub(super) fn secrets(&self, name: &str) -> Vec<String> {
+        let texts = self.plain(name, |kind| *kind == ValueKind::Secret);
+        texts.iter().filter_map(|text| secret_id(text)).map(str::to_owned).collect()
+    }
+
+    /// Names of SSH agents: what stands before `=`.
+    pub(super) fn agents(&self, name: &str) -> Vec<String> {
+        let texts = self.plain(name, |kind| *kind == ValueKind::SshAgent);
+        texts.iter().map(|text| text.split_once('=').map_or(text.as_str(), |(id, _)| id).to_owned()).collect()
     }
 }

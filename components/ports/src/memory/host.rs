@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::arguments::Arguments;
 use super::files::{MemoryDirectory, MemoryInputFile, MemoryOutputDirectory, MemoryOutputFile, Written};
+use super::process::{MemoryAgent, MemorySecret, Runs};
 use super::reference::Reference;
 use super::registry::{MemoryBlob, MemoryRepository, Registries, RegistryEvent};
 use super::snapshot::{self, MemorySnapshot};
@@ -45,6 +46,7 @@ pub(super) struct State {
     pub(super) contexts: BTreeMap<String, FileTree>,
     pub(super) written: BTreeMap<String, Written>,
     pub(super) stdout: Vec<u8>,
+    pub(super) runs: Runs,
     resolvable: Option<BTreeSet<String>>,
     platform: Option<String>,
     outputs: BTreeMap<String, String>,
@@ -174,6 +176,8 @@ impl MemoryHost {
 impl Host for MemoryHost {
     type Directory = MemoryDirectory;
     type Blob = MemoryBlob;
+    type Secret = MemorySecret;
+    type Agent = MemoryAgent;
     type Repository = MemoryRepository;
     type Snapshot = MemorySnapshot;
     type InputFile = MemoryInputFile;
@@ -247,6 +251,14 @@ impl Host for MemoryHost {
     fn output_directories(&self, name: &str) -> Vec<MemoryOutputDirectory> {
         let paths = self.state().arguments.output_directories(name);
         paths.into_iter().map(|path| MemoryOutputDirectory::new(self.clone(), path)).collect()
+    }
+
+    fn secrets(&self, name: &str) -> Vec<MemorySecret> {
+        self.state().arguments.secrets(name).into_iter().map(MemorySecret).collect()
+    }
+
+    fn agents(&self, name: &str) -> Vec<MemoryAgent> {
+        self.state().arguments.agents(name).into_iter().map(MemoryAgent).collect()
     }
 
     fn host_platform(&self) -> String {

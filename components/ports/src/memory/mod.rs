@@ -7,6 +7,7 @@
 mod arguments;
 mod files;
 mod host;
+mod process;
 mod reference;
 mod registry;
 mod run;
@@ -17,6 +18,7 @@ mod tree;
 
 pub use files::{MemoryDirectory, MemoryInputFile, MemoryOutputDirectory, MemoryOutputFile, Written};
 pub use host::{LogLine, MemoryHost, MemoryTask, TaskEnd};
+pub use process::{MemoryAgent, MemoryOutcome, MemoryProcess, MemorySecret};
 pub use registry::{MemoryBlob, MemoryRepository, RegistryEvent};
 pub use run::block_on;
 pub use snapshot::MemorySnapshot;

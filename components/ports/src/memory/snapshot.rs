@@ -9,10 +9,12 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use super::files::{MemoryDirectory, MemoryOutputFile, Written};
+use super::process::{self, MemoryAgent, MemoryProcess, MemorySecret};
 use super::tree::{FileTree, Missing, Node, NodeKind, literal};
 use super::{MemoryBlob, MemoryHost, digest};
 use crate::{
-    Blob, Change, ChangeEntry, Entry, Error, Layer, Result, Snapshot, Source, SourceFile, Stat, Timestamp, Tree,
+    Blob, Change, ChangeEntry, Entry, Error, Layer, Outcome, Result, Snapshot, Source, SourceFile, Stat, Timestamp,
+    Tree,
 };
 
 const PLAIN: &[u8] = b"steprun-memory-layer\n";
@@ -27,7 +29,7 @@ pub(super) type Changes = BTreeMap<String, Option<Node>>;
 pub struct MemorySnapshot {
     host: MemoryHost,
     tree: Rc<FileTree>,
-    /// The tree before the last `extend`.
+    /// The tree before the last `extend` or `run`.
     before: Rc<FileTree>,
 }
 
@@ -35,6 +37,11 @@ impl MemorySnapshot {
     pub(super) fn new(host: MemoryHost, tree: FileTree) -> Self {
         let tree = Rc::new(tree);
         Self { host, before: tree.clone(), tree }
+    }
+
+    /// This one after a change.
+    fn after(&self, tree: FileTree) -> Self {
+        Self { host: self.host.clone(), tree: Rc::new(tree), before: self.tree.clone() }
     }
 
     /// All of it.
@@ -65,6 +72,8 @@ impl Snapshot for MemorySnapshot {
     type Directory = MemoryDirectory;
     type Blob = MemoryBlob;
     type OutputFile = MemoryOutputFile;
+    type Secret = MemorySecret;
+    type Agent = MemoryAgent;
 
     async fn extend(&self, sources: &[Source<MemoryDirectory, Self>], entries: Vec<ChangeEntry>) -> Result<Self> {
         let trees: Vec<&FileTree> = sources
@@ -76,7 +85,14 @@ impl Snapshot for MemorySnapshot {
             .collect();
         let mut tree = FileTree::clone(&self.tree);
         entries.into_iter().try_for_each(|entry| apply(&mut tree, &trees, entry))?;
-        Ok(Self { host: self.host.clone(), tree: Rc::new(tree), before: self.tree.clone() })
+        Ok(self.after(tree))
+    }
+
+    async fn run(&self, process: MemoryProcess) -> Result<Outcome<Self>> {
+        let outcome = process::run(&self.host, &self.tree, process).await?;
+        let snapshot = outcome.files.map(|tree| self.after(tree));
+        let process::MemoryOutcome { status, reason, output, remedy, .. } = outcome;
+        Ok(Outcome { status, reason, output, snapshot, remedy })
     }
 
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<MemoryBlob>>> {
