@@ -27,6 +27,12 @@ pub(crate) fn whiteout_of(path: &[u8]) -> Vec<u8> {
     name::join(parent, &[WHITEOUT, last].concat())
 }
 
+/// What a whiteout of [`whiteout_of`] takes away.
+pub(crate) fn hidden_by(whiteout: &[u8]) -> Vec<u8> {
+    let (parent, last) = name::split_last(whiteout).unwrap_or_default();
+    name::join(parent, last.strip_prefix(WHITEOUT).unwrap_or(last))
+}
+
 /// Whether a name can't be in a layer, because it would be read as a whiteout.
 pub(crate) fn is_whiteout(last: &[u8]) -> bool {
     last.starts_with(WHITEOUT)

@@ -7,7 +7,7 @@ use oci_spec::image::Digest;
 
 use crate::apply::{self, Extents, Whiteouts};
 use crate::codec::{Codec, PROBE, probe};
-use crate::content::{Content, FileOrigin, Origin};
+use crate::content::{Content, FileOrigin, Origin, ReadAt};
 use crate::gzip;
 use crate::layer::{TarOrigin, Toc, write_tar};
 use crate::meta::{Descriptor, Layer};
@@ -117,7 +117,7 @@ fn tree(items: Vec<Item>, extents: &Extents<'_>) -> Result<Snapshot> {
     // `.` says how the archive's own directory was, which is nobody's business where it is unpacked.
     let items = items.into_iter().filter(|item| !(item.path.is_empty() && item.body == Body::Directory)).collect();
     apply::apply(&mut tree, items, extents, Whiteouts::Keep)?;
-    Ok(Snapshot::unchanged(tree))
+    Ok(Snapshot::of_archive(tree))
 }
 
 fn not_whole(path: &str, error: Error) -> Error {
@@ -126,19 +126,5 @@ fn not_whole(path: &str, error: Error) -> Error {
             Error::Invalid(format!("the archive `{path}` can't be decompressed: {source}"))
         }
         error => error,
-    }
-}
-
-/// Reads a shared file from its beginning.
-struct ReadAt {
-    file: Arc<std::fs::File>,
-    position: u64,
-}
-
-impl Read for ReadAt {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = std::os::unix::fs::FileExt::read_at(&*self.file, buffer, self.position)?;
-        self.position += count as u64;
-        Ok(count)
     }
 }

@@ -184,3 +184,17 @@ impl Read for Reader {
         Ok(read)
     }
 }
+
+/// Reads a shared file onwards from a position of its own.
+pub(crate) struct ReadAt {
+    pub(crate) file: Arc<File>,
+    pub(crate) position: u64,
+}
+
+impl Read for ReadAt {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}

@@ -11,7 +11,7 @@ use crate::codec::{Codec, probe};
 use crate::hash::{Hasher, Hashing};
 use crate::tar::Item;
 use crate::tar::read::TarReader;
-use crate::{Error, Layer, Result, Store, store};
+use crate::{Descriptor, Error, Layer, Result, Store, store};
 
 /// First bytes of a cached table of contents. The number changes with the form of [`Item`].
 const MAGIC: &[u8] = b"steprun table of contents 1\n";
@@ -52,22 +52,33 @@ impl Toc {
     }
 
     /// The table of contents of a layer, from the store's cache if it is there. Fails with [`Error::Corrupt`] if the layer has another diff ID.
-    pub(crate) fn of_layer(store: &Store, layer: &Layer, fetch: &dyn Fetch) -> Result<Self> {
-        let path = store.toc_path(&layer.descriptor.digest)?;
-        let toc = match std::fs::read(&path).ok().and_then(|bytes| decode(&bytes)) {
-            Some(toc) => toc,
-            None => {
-                let toc = Self::read(uncompressed(store, layer, fetch)?)?;
-                toc.save(store, &path)?;
-                toc
-            }
-        };
+    fn of_layer(store: &Store, layer: &Layer, fetch: &dyn Fetch) -> Result<Self> {
+        let toc = Self::cached(store, &layer.descriptor.digest, || uncompressed(store, layer, fetch))?;
         if toc.diff_id != layer.diff_id {
             return Err(Error::Corrupt(format!(
                 "the layer {} has the diff ID {}, and the image says {}",
                 layer.descriptor.digest, toc.diff_id, layer.diff_id
             )));
         }
+        Ok(toc)
+    }
+
+    /// The table of contents of a tar of the store, from its cache if it is there.
+    fn of_tar(store: &Store, diff_id: &Digest, tar: impl FnOnce() -> Result<File>) -> Result<Self> {
+        let toc = Self::cached(store, diff_id, || Ok(BufReader::with_capacity(128 * 1024, tar()?)))?;
+        if toc.diff_id != *diff_id {
+            return Err(Error::Corrupt(format!("the stored archive {diff_id} has the digest {}", toc.diff_id)));
+        }
+        Ok(toc)
+    }
+
+    fn cached<R: Read>(store: &Store, blob: &Digest, open: impl FnOnce() -> Result<R>) -> Result<Self> {
+        let path = store.toc_path(blob)?;
+        if let Some(toc) = std::fs::read(&path).ok().and_then(|bytes| decode(&bytes)) {
+            return Ok(toc);
+        }
+        let toc = Self::read(open()?)?;
+        toc.save(store, &path)?;
         Ok(toc)
     }
 
@@ -135,13 +146,48 @@ impl TarOrigin {
         }
     }
 
-    /// A tar that [`write_tar`] made.
+    /// A tar that [`write_tar`] or [`write_tar_with`] made.
     pub(crate) fn of_store(store: &Store, diff_id: Digest) -> Self {
         Self { store: store.clone(), diff_id, layer: None, file: Mutex::default() }
     }
 
+    /// Digest of the uncompressed tar.
     pub(crate) fn diff_id(&self) -> &Digest {
         &self.diff_id
+    }
+
+    /// The blob that it is in; none if only the tar is there.
+    pub(crate) fn descriptor(&self) -> Option<&Descriptor> {
+        self.layer.as_ref().map(|(layer, _)| &layer.descriptor)
+    }
+
+    /// What it holds. Fails with [`Error::Corrupt`] if it has another diff ID.
+    pub(crate) fn contents(&self) -> Result<Toc> {
+        match &self.layer {
+            Some((layer, fetch)) => Toc::of_layer(&self.store, layer, fetch.as_ref()),
+            None => Toc::of_tar(&self.store, &self.diff_id, || self.find()),
+        }
+    }
+
+    /// Sees to it that its blob (or, without one, its tar) is in the store.
+    pub(crate) fn provide(&self) -> Result<()> {
+        match &self.layer {
+            Some((layer, _)) if self.store.contains(&layer.descriptor.digest).is_some() => Ok(()),
+            Some((_, fetch)) => fetch.fetch(&self.store),
+            None => self.open().map(drop),
+        }
+    }
+
+    /// The uncompressed tar from its beginning, where it can only be had in one go: none if [`TarOrigin::open`] gives it without decompressing.
+    pub(crate) fn stream(&self) -> Result<Option<Box<dyn Read>>> {
+        match &self.layer {
+            Some((layer, fetch))
+                if layer.diff_id != layer.descriptor.digest && !self.store.tar_path(&self.diff_id)?.exists() =>
+            {
+                uncompressed(&self.store, layer, fetch.as_ref()).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The open tar; a compressed layer is decompressed into the store first, once.
@@ -185,10 +231,14 @@ impl TarOrigin {
 
 /// Writes an uncompressed archive into the store; gives its digest.
 pub(crate) fn write_tar(store: &Store, archive: impl Read) -> Result<Digest> {
-    let file = store.temporary()?;
-    let shown = file.path().to_owned();
-    let mut writer = Hashing::new(file, Hasher::sha256());
-    io::copy(&mut BufReader::with_capacity(128 * 1024, archive), &mut writer).map_err(Error::io("write", &shown))?;
+    let mut archive = BufReader::with_capacity(128 * 1024, archive);
+    write_tar_with(store, |sink| io::copy(&mut archive, sink).map(drop).map_err(Error::io("write", store.root())))
+}
+
+/// The same of an archive that is written by `produce`.
+pub(crate) fn write_tar_with(store: &Store, produce: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Digest> {
+    let mut writer = Hashing::new(store.temporary()?, Hasher::sha256());
+    produce(&mut writer)?;
     let diff_id = writer.hasher.finish();
     store::persist(writer.inner, &store.tar_path(&diff_id)?)?;
     Ok(diff_id)

@@ -1,8 +1,11 @@
 //! A snapshot's last change as a layer in the store.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::sync::Arc;
 
-use crate::diff;
+use crate::content::ReadAt;
+use crate::diff::{self, Differences};
 use crate::export::write_entries;
 use crate::gzip;
 use crate::meta::{Descriptor, Layer};
@@ -28,26 +31,51 @@ impl Compression {
 }
 
 impl Snapshot {
-    /// Writes what the last [`Snapshot::extend`] changed as a layer into the store; none if it changed nothing. One pass reads, hashes and compresses.
+    /// Writes what the last [`Snapshot::extend`] changed (or [`Snapshot::after_run`] laid over it) as a layer into the store; none if it
+    /// changed nothing. One pass reads, hashes and compresses.
     /// Fails with [`Error::Io`] if a source's file has changed since it was listed, and [`Error::Invalid`] on a `.wh.` name.
     pub fn pack(&self, store: &Store, compression: Compression) -> Result<Option<Layer>> {
-        let differences = diff::diff(self.base(), self.tree())?;
-        if differences.is_empty() {
-            return Ok(None);
-        }
+        let Some(entries) = self.last_change()? else { return Ok(None) };
         let (digest, size, diff_id) = match compression {
-            Compression::Gzip => gzip::write_blob(store, |sink| write_entries(differences, sink))?,
+            Compression::Gzip => gzip::write_blob(store, |sink| entries.write(sink))?,
             Compression::None => {
                 let blob = store.writer()?;
                 let shown = blob.path().to_owned();
                 let mut blob = Background::new(blob);
-                write_entries(differences, &mut blob)?;
+                entries.write(&mut blob)?;
                 let (digest, size) = blob.finish().map_err(Error::io("write", shown))?.finish(None)?;
                 (digest.clone(), size, digest)
             }
         };
         let descriptor = Descriptor { media_type: compression.media_type().into(), digest, size };
         Ok(Some(Layer { descriptor, diff_id }))
+    }
+
+    fn last_change(&self) -> Result<Option<Entries>> {
+        if let Some(tar) = self.laid() {
+            return Ok(Some(Entries::Archive(tar.open()?)));
+        }
+        let differences = diff::diff(self.base(), self.tree())?;
+        Ok((!differences.is_empty()).then_some(Entries::Listed(differences)))
+    }
+}
+
+/// Where a layer's entries come from.
+enum Entries {
+    /// An archive that is copied as it is.
+    Archive(Arc<File>),
+    Listed(Differences),
+}
+
+impl Entries {
+    fn write(self, to: &mut dyn Write) -> Result<()> {
+        match self {
+            Self::Archive(file) => {
+                let mut archive = ReadAt { file, position: 0 };
+                io::copy(&mut archive, to).map(drop).map_err(Error::io("copy", "an archive of the store"))
+            }
+            Self::Listed(differences) => write_entries(differences, to),
+        }
     }
 }
 
@@ -97,6 +125,15 @@ impl<W: Write + Send + 'static> Background<W> {
     fn finish(mut self) -> io::Result<W> {
         self.send()?;
         self.join()
+    }
+}
+
+/// What failed leaves nothing behind: the writer, and with it its file, is gone when this is.
+impl<W> Drop for Background<W> {
+    fn drop(&mut self) {
+        self.blocks = None;
+        // Its own failure was told, or nobody cares any more.
+        let _ = self.writer.take().map(std::thread::JoinHandle::join);
     }
 }
 

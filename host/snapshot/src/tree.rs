@@ -58,6 +58,14 @@ impl Directory {
 }
 
 impl Node {
+    /// What every kind of file has.
+    pub(crate) fn attributes(&self) -> &Attributes {
+        match self {
+            Self::Directory(directory) => &directory.attributes,
+            Self::Leaf(leaf) => &leaf.attributes,
+        }
+    }
+
     /// The contract's view.
     pub(crate) fn stat(&self) -> Stat {
         let (attributes, kind, size, target, link_group) = match self {

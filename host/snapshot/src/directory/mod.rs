@@ -265,6 +265,12 @@ pub(crate) fn identify(file: &File) -> Result<(Kind, Identity), Errno> {
 
 /// The extended attributes of a file of the caller that belong into an image: `security.capability` and `user.*`.
 pub(crate) fn xattrs(file: &File) -> Result<Xattrs, Errno> {
+    xattrs_where(file, |attribute| attribute == b"security.capability" || attribute.starts_with(b"user."))
+}
+
+/// The extended attributes of an open file or directory whose names `keep` accepts; none where the file system has no such thing.
+pub(crate) fn xattrs_where(file: impl AsFd, keep: impl Fn(&[u8]) -> bool) -> Result<Xattrs, Errno> {
+    let file = file.as_fd();
     let mut names = vec![0; 256];
     let length = loop {
         match rustix::fs::flistxattr(file, names.as_mut_slice()) {
@@ -275,7 +281,7 @@ pub(crate) fn xattrs(file: &File) -> Result<Xattrs, Errno> {
     };
     let mut xattrs = Xattrs::new();
     for attribute in names[..length].split(|byte| *byte == 0) {
-        if attribute == b"security.capability" || attribute.starts_with(b"user.") {
+        if !attribute.is_empty() && keep(attribute) {
             let mut value = vec![0; rustix::fs::fgetxattr_query(file, attribute)?];
             let length = rustix::fs::fgetxattr(file, attribute, value.as_mut_slice())?;
             value.truncate(length);

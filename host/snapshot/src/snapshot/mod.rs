@@ -2,22 +2,24 @@
 
 mod below;
 mod change;
+mod history;
 #[cfg(test)]
 mod tests;
 
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use crate::apply::{self, Extents, Whiteouts};
 use crate::content::{Content, Origin};
 use crate::layer::{TarOrigin, Toc};
 use crate::tree::{LeafBody, Node, Tree};
-use crate::{Directory, Entry, Error, Fetch, Layer, Result, Stat, Store, name};
+use crate::{Directory, Entry, Error, Fetch, Layer, Result, Stat, Store, name, parallel};
+use history::History;
 
 pub use below::Part;
 pub use change::{Change, ChangeEntry};
+pub use history::Link;
+pub(crate) use history::write_changes;
 
 /// Where the content of files comes from.
 #[derive(Debug, Clone)]
@@ -35,26 +37,20 @@ pub struct Snapshot(Arc<Versions>);
 #[derive(Debug)]
 struct Versions {
     tree: Tree,
-    /// Before the last `extend`.
-    base: Tree,
+    history: History,
 }
 
 impl Snapshot {
     /// The empty file system.
     pub fn scratch() -> Self {
-        Self::unchanged(Tree::empty())
+        Self::new(Tree::empty(), History::Layers(Vec::new()))
     }
 
     /// The file system of an image's layers, base first. A layer is fetched only if the store lacks its table of contents, or when a file
     /// in it is read for the first time. Fails with [`Error::Corrupt`] if a layer has not its diff ID, and [`Error::Invalid`] if one is no tar archive.
     pub fn from_layers(store: &Store, layers: Vec<(Layer, Arc<dyn Fetch>)>) -> Result<Self> {
-        let contents = contents(store, &layers);
-        let mut tree = Tree::empty();
-        for ((layer, fetch), toc) in layers.into_iter().zip(contents) {
-            let origin = Origin::Tar(Arc::new(TarOrigin::of_layer(store, layer, fetch)));
-            apply::apply(&mut tree, toc?.items, &Extents::Of { origin: &origin, begin: 0 }, Whiteouts::Apply)?;
-        }
-        Ok(Self::unchanged(tree))
+        let tar = |(layer, fetch)| Arc::new(TarOrigin::of_layer(store, layer, fetch));
+        Self::of_tars(layers.into_iter().map(tar).collect())
     }
 
     /// Metadata of a path. Symlinks in its parents are resolved inside the snapshot; `follow` says whether one in the last component is.
@@ -102,19 +98,45 @@ impl Snapshot {
     pub fn extend(&self, sources: &[Source], entries: Vec<ChangeEntry>) -> Result<Self> {
         let mut tree = self.tree().clone();
         entries.into_iter().try_for_each(|entry| change::apply(&mut tree, sources, entry))?;
-        Ok(Self(Arc::new(Versions { tree, base: self.tree().clone() })))
+        Ok(Self::new(tree, History::changed(Some(self.clone()))))
     }
 
-    pub(crate) fn unchanged(tree: Tree) -> Self {
-        Self(Arc::new(Versions { base: tree.clone(), tree }))
+    /// The content of an archive that is no layer: nothing was before it, and it changed nothing.
+    pub(crate) fn of_archive(tree: Tree) -> Self {
+        Self::new(tree, History::changed(None))
+    }
+
+    fn new(tree: Tree, history: History) -> Self {
+        Self(Arc::new(Versions { tree, history }))
+    }
+
+    /// Tables of contents are read side by side: decompressing one layer can't be divided.
+    fn of_tars(tars: Vec<Arc<TarOrigin>>) -> Result<Self> {
+        let mut tree = Tree::empty();
+        for (tar, contents) in tars.iter().zip(parallel::map(&tars, |tar| tar.contents())) {
+            lay(&mut tree, tar, contents?)?;
+        }
+        Ok(Self::new(tree, History::Layers(tars)))
     }
 
     pub(crate) fn tree(&self) -> &Tree {
         &self.0.tree
     }
 
+    /// Before the last change.
     pub(crate) fn base(&self) -> &Tree {
-        &self.0.base
+        match &self.0.history {
+            History::Changed { before: Some(before), .. } | History::Laid { before, .. } => before.tree(),
+            History::Layers(_) | History::Changed { before: None, .. } => self.tree(),
+        }
+    }
+
+    /// The archive that the last change is, if it came as one.
+    pub(crate) fn laid(&self) -> Option<&TarOrigin> {
+        match &self.0.history {
+            History::Laid { tar, .. } => Some(tar),
+            _ => None,
+        }
     }
 
     fn find(&self, path: &str, follow: bool) -> Result<&Node> {
@@ -134,26 +156,8 @@ pub(crate) fn regular(node: &Node) -> Option<(&Content, u64)> {
     }
 }
 
-/// Tables of contents in the order of their layers, read side by side: decompressing one layer can't be divided.
-fn contents(store: &Store, layers: &[(Layer, Arc<dyn Fetch>)]) -> Vec<Result<Toc>> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(layers.len());
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        while let Some((at, (layer, fetch))) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, layers.get(at)?)))
-        {
-            done.push((at, Toc::of_layer(store, layer, fetch.as_ref())));
-        }
-        done
-    };
-    let mut done: Vec<_> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, toc)| toc).collect()
+/// Lays a layer over a tree.
+fn lay(tree: &mut Tree, tar: &Arc<TarOrigin>, contents: Toc) -> Result<()> {
+    let origin = Origin::Tar(tar.clone());
+    apply::apply(tree, contents.items, &Extents::Of { origin: &origin, begin: 0 }, Whiteouts::Apply)
 }

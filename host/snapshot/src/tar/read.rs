@@ -8,12 +8,14 @@ use super::{BLOCK, Body, Item, pax, sparse};
 use crate::meta::{Attributes, Timestamp};
 use crate::{Error, Result, name};
 
-/// Bytes of one PAX header, long name or map of a sparse file.
+/// Bytes of the PAX headers and long names of one entry, and of one map of a sparse file.
 const MAX_EXTENSION: u64 = 4 << 20;
 /// Entries of one archive.
 const MAX_ENTRIES: u64 = 5_000_000;
-/// Bytes of names and extended attributes of one archive, which are held in memory.
+/// Bytes that the entries of one archive take in memory: names, targets, extended attributes, maps of sparse files.
 const MAX_METADATA: u64 = 512 << 20;
+/// A byte of a global PAX header counts as so many: 1 MiB of them is the most.
+const GLOBAL_COST: u64 = 512;
 /// Bytes of one path: as in Linux.
 const MAX_PATH: usize = 4096;
 
@@ -51,29 +53,45 @@ impl<R: Read> TarReader<R> {
     /// The next entry; none at the end of the archive. Fails with [`Error::Invalid`] on what is no archive or exceeds a limit.
     pub(crate) fn next(&mut self) -> Result<Option<Item>> {
         let mut extensions = self.global.clone();
+        let mut room = MAX_EXTENSION;
         while let Some(header) = self.header()? {
             self.entries += 1;
             if self.entries > MAX_ENTRIES {
                 return Err(Error::Invalid(format!("the archive has more than {MAX_ENTRIES} entries")));
             }
             match header.entry_type() {
-                EntryType::XHeader => extensions.add(&self.extension(&header)?)?,
+                EntryType::XHeader => extensions.add(&self.extension(&header, &mut room)?)?,
                 EntryType::XGlobalHeader => {
-                    let data = self.extension(&header)?;
+                    let data = self.extension(&header, &mut room)?;
+                    // They are copied for each entry, so all of them must be small.
+                    self.hold(data.len() as u64 * GLOBAL_COST)?;
                     self.global.add(&data)?;
                     extensions.add(&data)?;
                 }
-                EntryType::GNULongName => extensions.path = Some(until_nul(self.extension(&header)?)),
-                EntryType::GNULongLink => extensions.link = Some(until_nul(self.extension(&header)?)),
+                EntryType::GNULongName => extensions.path = Some(until_nul(self.extension(&header, &mut room)?)),
+                EntryType::GNULongLink => extensions.link = Some(until_nul(self.extension(&header, &mut room)?)),
                 // A volume's label, and what else is no file.
                 kind if matches!(kind.as_byte(), b'V' | b'M' | b'N') => {
                     let size = field(header.entry_size(), "size")?;
                     self.skip_padded(size)?;
                 }
-                _ => return self.item(&header, extensions).map(Some),
+                _ => {
+                    let item = self.item(&header, extensions)?;
+                    self.hold(item_memory(&item))?;
+                    return Ok(Some(item));
+                }
             }
         }
         Ok(None)
+    }
+
+    /// Counts what is held in memory until the end. Fails with [`Error::Invalid`] if that is too much.
+    fn hold(&mut self, bytes: u64) -> Result<()> {
+        self.metadata = self.metadata.saturating_add(bytes);
+        if self.metadata > MAX_METADATA {
+            return Err(Error::Invalid("the archive's names and attributes take more than 512 MiB".into()));
+        }
+        Ok(())
     }
 
     /// Reads on to the end of the input, so that all of it is hashed.
@@ -117,11 +135,6 @@ impl<R: Read> TarReader<R> {
         let given = extensions.path.clone().unwrap_or_else(|| header.path_bytes().into_owned());
         let path = clean(&given)?;
         let attributes = extensions.attributes(header)?;
-        self.metadata +=
-            (path.len() + extensions.xattrs.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>()) as u64;
-        if self.metadata > MAX_METADATA {
-            return Err(Error::Invalid("the archive's names and attributes take more than 512 MiB".into()));
-        }
         let link = || {
             extensions
                 .link
@@ -219,13 +232,14 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    fn extension(&mut self, header: &Header) -> Result<Vec<u8>> {
+    /// The data of an extension header, which takes its size from the entry's `room`.
+    fn extension(&mut self, header: &Header, room: &mut u64) -> Result<Vec<u8>> {
         let size = field(header.entry_size(), "size")?;
-        if size > MAX_EXTENSION {
-            return Err(Error::Invalid(format!(
-                "the archive has an extension header of {size} bytes, more than {MAX_EXTENSION}"
-            )));
-        }
+        *room = room.checked_sub(size).ok_or_else(|| {
+            Error::Invalid(format!(
+                "the archive has an extension header of {size} bytes: those of one entry may have {MAX_EXTENSION}"
+            ))
+        })?;
         let mut data = Vec::new();
         self.input.by_ref().take(size).read_to_end(&mut data).map_err(broken)?;
         if data.len() as u64 != size {
@@ -253,6 +267,17 @@ impl<R: Read> TarReader<R> {
         self.position = end;
         Ok(())
     }
+}
+
+/// Bytes that an entry takes in a table of contents, without what is the same for each.
+fn item_memory(item: &Item) -> u64 {
+    let xattrs: usize = item.attributes.xattrs.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let body = match &item.body {
+        Body::Regular { map: Some(map), .. } => size_of_val(map.as_slice()),
+        Body::Symlink(target) | Body::HardLink(target) => target.len(),
+        _ => 0,
+    };
+    (item.path.len() + xattrs + body) as u64
 }
 
 impl Extensions {
