@@ -17,6 +17,8 @@ pub mod rung;
 pub mod session;
 pub mod supervisor;
 mod sys;
+#[doc(hidden)]
+pub mod trial;
 mod workspace;
 
 pub use request::{Reply, Request};

@@ -1,0 +1,255 @@
+//! Sandboxes for tests: a small root file system, and a process that runs a rung.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use steprun_sandbox::request::{self, Exit, Limits, Network, Secret, User};
+use steprun_sandbox::{Rung, trial::Trial};
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+/// `nobody` of Debian and most others.
+pub const NOBODY: u32 = 65534;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox-trial");
+
+/// A root file system of busybox, and what shall run in it.
+pub struct Sandbox {
+    directory: TempDir,
+    /// What shall run.
+    pub trial: Trial,
+    /// The number of a descriptor that the supervisor inherits.
+    pub inherited: Option<i32>,
+    outer: Vec<(String, String)>,
+    nobody: bool,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub struct Done {
+    /// As the rung says, or why it didn't start.
+    pub exit: Result<Exit, String>,
+    /// Standard output, as far as nobody has read it.
+    pub output: String,
+    /// Standard error.
+    pub errors: String,
+}
+
+/// A started supervisor.
+pub struct Running {
+    /// Its process.
+    pub child: Child,
+    /// It stops when this is closed.
+    pub stop: Option<ChildStdin>,
+    reply: PathBuf,
+    _directory: Option<TempDir>,
+}
+
+impl Sandbox {
+    /// `sh -c SCRIPT` as root, without network.
+    pub fn new(rung: Rung, script: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path().join("root");
+        for name in ["bin", "dev", "etc", "proc", "sys", "tmp", "../outside"] {
+            fs::create_dir_all(root.join(name)).expect("a directory");
+        }
+        // Others than root run in some of them.
+        for path in [directory.path(), &root.join("tmp")] {
+            fs::set_permissions(
+                path,
+                fs::Permissions::from_mode(if path == directory.path() { 0o755 } else { 0o1777 }),
+            )
+            .expect("ours");
+        }
+        fs::copy("/bin/busybox", root.join("bin/busybox")).expect("the package busybox-static");
+        for applet in applets() {
+            symlink("busybox", root.join("bin").join(applet)).expect("a symlink");
+        }
+        let command = request::Command {
+            arguments: ["sh", "-c", script].map(|word| word.as_bytes().to_vec()).to_vec(),
+            environment: Vec::new(),
+            directory: b"/".to_vec(),
+            user: User::default(),
+            input: Vec::new(),
+        };
+        let (attachments, network, limits) = (Vec::new(), Network::None, Limits::default());
+        let trial = Trial { rung, root, overlay: None, command, attachments, network, limits };
+        let mut sandbox = Self { directory, trial, inherited: None, outer: Vec::new(), nobody: false };
+        sandbox.environment(&["PATH=/bin"]);
+        sandbox
+    }
+
+    /// The command's environment.
+    pub fn environment(&mut self, variables: &[&str]) {
+        let secret = |variable: &&str| Secret(Zeroizing::new(variable.as_bytes().to_vec()));
+        self.trial.command.environment = variables.iter().map(secret).collect();
+    }
+
+    /// A variable of the supervisor's environment.
+    pub fn outer_environment(&mut self, name: &str, value: &str) {
+        self.outer.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> &Path {
+        &self.trial.root
+    }
+
+    /// A directory that the command doesn't see.
+    pub fn outside(&self) -> PathBuf {
+        self.directory.path().join("outside")
+    }
+
+    /// Writes a file of the root file system.
+    pub fn write(&self, path: &str, content: &str) {
+        fs::write(self.root().join(path), content).expect("a file");
+    }
+
+    /// Lets `nobody` be the supervisor, to whom all files belong then.
+    pub fn run_as_nobody(&mut self) {
+        self.nobody = true;
+        let status = Command::new("chown").args(["-hR", "65534:65534"]).arg(self.directory.path()).status();
+        assert!(status.expect("chown").success());
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self) -> Done {
+        self.launch().wait()
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Running {
+        let running = self.launch();
+        Running { _directory: Some(self.directory), ..running }
+    }
+
+    fn launch(&self) -> Running {
+        let [request, reply, program] = ["request", "reply", "program"].map(|name| self.directory.path().join(name));
+        fs::write(&request, postcard::to_allocvec(&self.trial).expect("a request")).expect("a file");
+        let _ = fs::remove_file(&reply);
+        // Where cargo puts it, `nobody` may have no access.
+        fs::copy(PROGRAM, &program).expect("the program");
+        let mut command = Command::new(if self.nobody { Path::new("setpriv") } else { &program });
+        if self.nobody {
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+            chown(self.directory.path(), Some(NOBODY), Some(NOBODY)).expect("root");
+        }
+        command.args([&request, &reply]).envs(self.outer.iter().cloned());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let file = File::open("/etc/passwd").expect("a file");
+        let (from, to) = (file.as_raw_fd(), self.inherited);
+        // SAFETY: the call is async-signal-safe, and allocates nothing.
+        unsafe {
+            command.pre_exec(move || {
+                if let Some(to) = to {
+                    libc::dup2(from, to);
+                }
+                Ok(())
+            })
+        };
+        let mut child = command.spawn().expect("a process");
+        let stop = child.stdin.take();
+        Running { child, stop, reply, _directory: None }
+    }
+}
+
+impl Running {
+    /// Waits for the end.
+    pub fn wait(self) -> Done {
+        let Self { child, stop, reply, _directory } = self;
+        let output = child.wait_with_output().expect("our child");
+        drop(stop);
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let errors = text(output.stderr);
+        let reply = fs::read(reply).unwrap_or_else(|error| panic!("no reply ({error}): {} {errors}", output.status));
+        let exit = postcard::from_bytes(&reply).expect("a reply");
+        Done { exit, output: text(output.stdout), errors }
+    }
+}
+
+fn applets() -> &'static [String] {
+    static APPLETS: OnceLock<Vec<String>> = OnceLock::new();
+    APPLETS.get_or_init(|| {
+        let list = Command::new("/bin/busybox").arg("--list").output().expect("the package busybox-static");
+        String::from_utf8_lossy(&list.stdout).lines().filter(|name| *name != "busybox").map(str::to_owned).collect()
+    })
+}
+
+/// Seconds that are no other test's: an argument of `sleep` by which its process is found.
+pub fn marker() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("7{:07}{:03}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Whether a process of this machine has the marker among its arguments.
+pub fn is_alive(marker: &str) -> bool {
+    fs::read_dir("/proc").expect("/proc").flatten().any(|entry| {
+        fs::read(entry.path().join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(marker))
+    })
+}
+
+/// Whether this place has the namespaces that the tests need: as the machine says, not as the code under test does.
+pub fn namespaces_allowed() -> bool {
+    let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    let map = if root { "--user" } else { "--map-auto" };
+    let arguments = ["--map-root-user", map, "--mount", "--pid", "--fork", "--mount-proc", "true"];
+    Command::new("unshare").args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+/// What the probe prints, with arguments for setpriv(1).
+pub fn probe(arguments: &[&str]) -> String {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = directory.path().join("program");
+    fs::copy(PROGRAM, &program).expect("the program");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("ours");
+    let output = Command::new("setpriv").args(arguments).arg(&program).arg(directory.path()).output().expect("setpriv");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let left: Vec<_> =
+        fs::read_dir(directory.path()).expect("there").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["program"], "what was made is removed");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Ranges of ids for `nobody`, for as long as it lives.
+pub struct Ranges(());
+
+const LINE: &str = "nobody:1000000000:65536\n";
+
+impl Ranges {
+    /// Gives them; none where that isn't possible, or `nobody` has some already.
+    pub fn of_nobody() -> Option<Self> {
+        let installed = Path::new("/usr/bin/newuidmap").exists();
+        let has = |file: &&str| fs::read_to_string(file).is_ok_and(|text| text.contains("nobody"));
+        if !installed || FILES.iter().any(|file| has(&file)) {
+            return None;
+        }
+        for file in FILES {
+            OpenOptions::new().append(true).create(true).open(file).ok()?.write_all(LINE.as_bytes()).ok()?;
+        }
+        Some(Self(()))
+    }
+
+    /// The first id of the range.
+    pub fn first(&self) -> u32 {
+        1_000_000_000
+    }
+}
+
+const FILES: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
+
+impl Drop for Ranges {
+    fn drop(&mut self) {
+        for file in FILES {
+            if let Ok(text) = fs::read_to_string(file) {
+                let _ = fs::write(file, text.replace(LINE, ""));
+            }
+        }
+    }
+}
