@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, getpgrp, getpid, kill_process, kill_process_group, set_child_subreaper, wait,
+    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group, set_child_subreaper, wait,
 };
 
 use super::check;
@@ -169,8 +169,10 @@ struct Seen {
 ///
 /// Numbers ascend, and those of children are higher than those of their parents but for a wrap, which the next look makes good.
 fn kill_visible() -> io::Result<bool> {
-    let (own, own_group) = (getpid(), getpgrp());
-    let mut tree = HashSet::from([own.as_raw_nonzero().get()]);
+    let own = getpid().as_raw_nonzero().get();
+    // 0 where it began outside of this PID namespace.
+    let own_group = look(own).ok_or(io::ErrorKind::NotFound)?.group;
+    let mut tree = HashSet::from([own]);
     let mut any = false;
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -180,7 +182,7 @@ fn kill_visible() -> io::Result<bool> {
         // Its first thread may be all that has ended, so it is killed nonetheless; but nothing may come of that to wait for.
         any |= !seen.ended;
         // A child that has not made a group of its own yet is in ours. What can't be killed now is gone, or found again.
-        if let Some(group) = Pid::from_raw(seen.group).filter(|group| *group != own_group) {
+        if let Some(group) = Pid::from_raw(seen.group).filter(|_| seen.group != own_group) {
             let _ = kill_process_group(group, Signal::KILL);
         }
         if let Some(pid) = Pid::from_raw(pid) {

@@ -29,6 +29,8 @@ pub struct Sandbox {
     pub inherited: Option<i32>,
     outer: Vec<(String, String)>,
     nobody: bool,
+    /// A command with arguments that runs the supervisor, which is appended.
+    pub within: Vec<String>,
 }
 
 /// How it went.
@@ -81,7 +83,8 @@ impl Sandbox {
         };
         let (attachments, network, limits) = (Vec::new(), Network::None, Limits::default());
         let trial = Trial { rung, root, overlay: None, command, attachments, network, limits };
-        let mut sandbox = Self { directory, trial, inherited: None, outer: Vec::new(), nobody: false };
+        let mut sandbox =
+            Self { directory, trial, inherited: None, outer: Vec::new(), nobody: false, within: Vec::new() };
         sandbox.environment(&["PATH=/bin"]);
         sandbox
     }
@@ -136,7 +139,14 @@ impl Sandbox {
         let _ = fs::remove_file(&reply);
         // Where cargo puts it, `nobody` may have no access.
         fs::copy(PROGRAM, &program).expect("the program");
-        let mut command = Command::new(if self.nobody { Path::new("setpriv") } else { &program });
+        let mut command = Command::new(match self.within.first() {
+            Some(outer) => Path::new(outer),
+            None if self.nobody => Path::new("setpriv"),
+            None => &program,
+        });
+        if let Some(arguments) = self.within.get(1..) {
+            command.args(arguments).arg(&program);
+        }
         if self.nobody {
             command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
             chown(self.directory.path(), Some(NOBODY), Some(NOBODY)).expect("root");

@@ -1,10 +1,75 @@
-//! The rung `chroot`.
+//! The rung `chroot`: root without CAP_SYS_ADMIN, as in an unprivileged container, where nothing can be mounted and no namespace be made.
+//!
+//! What keeps the command in is chroot(2) without the right to do it again, Landlock on the root directory, few capabilities, and a filter of
+//! system calls. What it sees besides the image ([`attach`]) is moved into the root and out again. All its processes are killed at the end
+//! ([`Tree`]).
+//!
+//! What this rung can't do, and the stronger one can: enforce read-only attachments and sizes of tmpfs, give a /proc or pseudo-terminals,
+//! keep System V IPC apart, and, on kernels before 6.12, hide the other processes of the place from signals.
+
+mod attach;
+pub(super) mod child;
+mod devices;
+mod filter;
+pub(super) mod reach;
+mod record;
 
 use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Instant;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
+pub(crate) use self::record::recover;
+
+use self::attach::Attached;
+use self::child::{Child, Confinement};
+use self::reach::Reach;
 use super::{Prepared, Ran};
+use crate::request::{Command, Exit};
+use crate::rung::wait::Waited;
+use crate::sys::landlock::{Access, Ruleset, Support};
+use crate::sys::tree::Tree;
 
-/// Runs a command.
-pub(super) fn run(_prepared: Prepared) -> io::Result<Ran> {
-    Err(io::ErrorKind::Unsupported.into())
+/// Runs a command. Threads that serve its network outlive it; they end with the process.
+pub(super) fn run(prepared: Prepared) -> io::Result<Ran> {
+    let Prepared { root, mut command, attachments, network, limits, owners, stop } = prepared;
+    // Else the command, which is root too, could trace this process where Landlock doesn't forbid it.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let tree = Tree::new()?;
+    let reach = Reach::new(network, &mut command.environment)?;
+    let mut attached = Attached::new(&root)?;
+    let waited = attached.devices().and_then(|()| attached.all(&attachments)).and_then(|()| {
+        let child = start(&root, &command, reach)?;
+        tree.wait(child, limits, Instant::now(), stop.as_fd())
+    });
+    // Whatever went wrong: first nobody is left, then all is put back.
+    let killed = tree.kill();
+    let restored = attached.restore();
+    let exit = match waited? {
+        Waited::Ended(exit) => exit,
+        Waited::TimedOut => Exit::TimedOut,
+        Waited::Stopped => return Err(io::ErrorKind::Interrupted.into()),
+    };
+    killed?;
+    restored?;
+    Ok(Ran { exit, owners })
+}
+
+fn start(root: &Path, command: &Command, reach: Reach) -> io::Result<rustix::process::Pid> {
+    let support = Support::of_kernel();
+    let rules = match (support.files(), reach.ports()) {
+        (false, crate::sys::landlock::Ports::Any) => None,
+        // Refused with a reason where ports are to be confined and can't be.
+        (_, ports) => Some(Ruleset::new(support, ports)?),
+    };
+    if let Some(rules) = &rules {
+        rules.allow(root, Access::Full)?;
+    }
+    let filter = filter::filter(&reach, support);
+    let Child { pid, calls } =
+        child::start(command, Confinement { root, rules, filter, answered: reach.is_answered() })?;
+    reach.serve(calls)?;
+    Ok(pid)
 }
