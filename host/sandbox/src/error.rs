@@ -7,7 +7,7 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// Why a run could not be made; its message goes to people. The command's own failure is none.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// A file system could not be written out or read back.
     #[error(transparent)]
     Snapshot(#[from] steprun_snapshot::Error),

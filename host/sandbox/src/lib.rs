@@ -15,11 +15,13 @@ pub mod probe;
 pub mod request;
 pub mod rung;
 pub mod session;
+mod stack;
 pub mod supervisor;
 mod sys;
 #[doc(hidden)]
 pub mod trial;
 mod workspace;
 
+pub use error::Error;
 pub use request::{Reply, Request};
 pub use rung::Rung;

@@ -224,10 +224,14 @@ impl TryFrom<&Link> for steprun_snapshot::Link {
         let digest = |text: &str| {
             text.parse().map_err(|error| crate::error::Error::Request(format!("`{text}` is no digest: {error}")))
         };
-        let layer = link.blob.as_ref().map(|(media_type, blob, size)| {
-            Ok(steprun_snapshot::Descriptor { media_type: media_type.clone(), digest: digest(blob)?, size: *size })
-        });
-        Ok(Self { layer: layer.transpose()?, diff_id: digest(&link.diff_id)? })
+        let layer = match &link.blob {
+            Some((media_type, blob, size)) => {
+                let digest = digest(blob)?;
+                Some(steprun_snapshot::Descriptor { media_type: media_type.clone(), digest, size: *size })
+            }
+            None => None,
+        };
+        Ok(Self { layer, diff_id: digest(&link.diff_id)? })
     }
 }
 

@@ -4,16 +4,17 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-use steprun_snapshot::{Link, Snapshot, Store, disk};
+use steprun_snapshot::{Link, Snapshot, Store};
 
 use crate::error::{Result, doing};
 use crate::request::{Exit, Run, Task};
 use crate::rung::{self, Prepared, Rung};
 use crate::session::{self, Session};
-use crate::workspace::{Workspace, chain_of};
+use crate::workspace::{self, Workspace, chain_of};
 use crate::{Reply, Request, attach, frame, probe};
 
 /// Serves the one request that comes over standard input. For a process that does nothing else; its environment should be empty.
@@ -66,7 +67,7 @@ fn task(request: Request, session: Session, stop: OwnedFd) -> Result<Reply> {
         Task::Clean => {
             drop(session);
             for (path, _lock) in session::abandoned(store.root()) {
-                disk::remove(&path).map_err(doing("remove what an earlier build left behind"))?;
+                clean(&path).map_err(doing("remove what an earlier build left behind"))?;
             }
             Ok(Reply::Done)
         }
@@ -101,11 +102,12 @@ fn ready(
     workspace: &mut Workspace,
 ) -> Result<(Exit, Option<String>)> {
     let root = workspace.prepare(store, links, base)?;
-    let attached = attach::attach(store, base, workspace, &root, rung, &run)?;
-    let index = disk::Index::of(workspace.upper().as_deref().unwrap_or(&root), &attached.hidden)?;
+    let hidden = attach::hidden(base, &run)?;
+    let before = Workspace::before(&root, &hidden)?;
+    let attached = attach::attach(store, base, workspace, &root.path, rung, &run)?;
     let owners = std::mem::take(workspace.owners());
     let prepared = Prepared {
-        root: root.clone(),
+        root: root.path.clone(),
         command: run.command,
         attachments: attached.attachments.clone(),
         network: run.network,
@@ -115,20 +117,21 @@ fn ready(
     };
     let ran = rung.run(prepared).map_err(doing("start the command in its sandbox"))?;
     *workspace.owners() = ran.owners;
-    let hidden = attached.detach(workspace.owners()).map_err(doing("take mounts away"))?;
+    attached.detach(workspace.owners()).map_err(doing("take mounts away"))?;
     if ran.exit != Exit::Status(0) {
         return Ok((ran.exit, None));
     }
-    let upper = workspace.upper();
-    let scan = disk::Scan {
-        base,
-        root: &root,
-        upper: upper.as_deref(),
-        before: &index,
-        hidden: &hidden,
-        owners: workspace.owners(),
-        latest: run.latest,
-    };
-    let changes = disk::changes(scan)?.write_tar(store)?;
-    Ok((ran.exit, changes.map(|digest| digest.to_string())))
+    let changes = workspace.changes(store, base, &root, &before, &hidden, run.latest)?;
+    Ok((ran.exit, changes))
+}
+
+/// Removes an abandoned session with its workspaces.
+fn clean(session: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(session)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            workspace::remove(&path)?;
+        }
+    }
+    steprun_snapshot::disk::remove(session)
 }

@@ -11,21 +11,23 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use steprun_snapshot::disk::{self, Owners, Owning};
+use steprun_snapshot::disk::{self, Index, Limits, Owned, Owners, Owning, State};
 use steprun_snapshot::{Link, Snapshot, Store};
 
-use crate::rung::{Ownership, Rung, overlay};
+use crate::error::{Result, doing};
+use crate::rung::{self, Ownership, Rung};
+use crate::stack::Stack;
 
 const LOCK: &str = "lock";
 const STATE: &str = "state";
 
 /// What a workspace holds between two runs.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct State {
+struct Held {
     /// Diff IDs of the file system, base first.
     chain: Vec<String>,
-    /// How many of them the overlay's lower directory holds.
-    lower: usize,
+    /// Directories of an overlay; none where the file system is one plain directory.
+    stack: Option<Stack>,
     owners: Owners,
 }
 
@@ -34,9 +36,20 @@ struct State {
 pub(crate) struct Workspace {
     path: PathBuf,
     rung: Rung,
-    state: State,
+    held: Held,
     _lock: File,
 }
+
+/// A root file system that is ready for a command.
+pub(crate) struct Root {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// The directory that gets what changes, on an overlay.
+    upper: Option<PathBuf>,
+}
+
+/// What a root looked like before its command.
+pub(crate) struct Before(Option<Index>);
 
 impl Workspace {
     /// Takes the best workspace of a session for a file system, or begins one.
@@ -45,10 +58,10 @@ impl Workspace {
         let mut best: Option<Self> = None;
         for entry in fs::read_dir(session)? {
             let path = entry?.path();
-            let Some((lock, state)) = idle(&path) else { continue };
-            let better = best.as_ref().is_none_or(|best| best.state.chain.len() < state.chain.len());
-            if chain.starts_with(&state.chain) && better {
-                best = Some(Self { path, rung, state, _lock: lock });
+            let Some((lock, held)) = idle(&path) else { continue };
+            let better = best.as_ref().is_none_or(|best| best.held.chain.len() < held.chain.len());
+            if chain.starts_with(&held.chain) && better {
+                best = Some(Self { path, rung, held, _lock: lock });
             }
         }
         let workspace = match best {
@@ -68,7 +81,8 @@ impl Workspace {
                 Ok(()) => {
                     let lock = File::create(path.join(LOCK))?;
                     flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-                    return Ok(Self { path, rung, state: State::default(), _lock: lock });
+                    let stack = (rung == Rung::Userns && Stack::is_possible(&path)).then(Stack::default);
+                    return Ok(Self { path, rung, held: Held { stack, ..Held::default() }, _lock: lock });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -77,70 +91,108 @@ impl Workspace {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Makes it hold a file system; gives its root directory.
-    pub(crate) fn prepare(&mut self, store: &Store, wanted: &[Link], snapshot: &Snapshot) -> Result<PathBuf> {
-        let (root, held) = match self.rung {
-            Rung::Userns => (self.mount(store, wanted)?, self.state.chain.len().max(self.state.lower)),
-            Rung::Chroot | Rung::Supervised => {
-                let root = self.path.join("root");
-                make(&root)?;
-                (root, self.state.chain.len())
-            }
+    /// Makes it hold a file system, `snapshot`, of which `wanted` are the layers.
+    pub(crate) fn prepare(&mut self, store: &Store, wanted: &[Link], snapshot: &Snapshot) -> Result<Root> {
+        let Some(mut stack) = self.held.stack.take() else {
+            let path = self.path.join("root");
+            make(&path)?;
+            self.bring_up_to_date(store, &wanted[..self.held.chain.len()], snapshot, &path)?;
+            return Ok(Root { path, upper: None });
         };
-        let from = Snapshot::from_links(store, &wanted[..held])?;
-        let owning = match self.rung.ownership() {
-            Ownership::Real => Owning::Real(&mut self.state.owners),
-            Ownership::Table => Owning::Table(&mut self.state.owners),
-        };
-        disk::write(store, &from, snapshot, &root, owning, disk::Limits::default())?;
-        Ok(root)
-    }
-
-    /// Mounts the overlay: the base, which is unpacked once for all, below what this workspace adds.
-    fn mount(&mut self, store: &Store, wanted: &[Link]) -> Result<PathBuf> {
-        if self.state.chain.is_empty() {
-            self.state.lower = wanted.iter().take_while(|link| link.layer.is_some()).count();
+        if self.held.chain.is_empty() {
+            let layers = wanted.iter().take_while(|link| link.layer.is_some()).count();
+            self.held.chain = chain_of(&wanted[..layers]);
+            stack.begin(base(store, &self.path, &wanted[..layers])?);
         }
-        let lower = base(store, &self.path, &wanted[..self.state.lower])?;
-        let [upper, work, merged] = ["upper", "work", "merged"].map(|name| self.path.join(name));
-        // A volatile overlay marks its work directory, and is refused a second time with the mark.
-        disk::remove(&work).map_err(doing("remove a part of a workspace"))?;
-        [&upper, &work, &merged].into_iter().try_for_each(|path| make(path))?;
-        overlay(&[&lower], &upper, &work, &merged).map_err(doing("mount an overlay on a part of a workspace"))?;
-        Ok(merged)
+        if self.held.chain.len() < wanted.len() {
+            // In a directory of its own, so that the command's changes are alone in theirs.
+            let mounted = stack.mount(&self.path)?;
+            self.bring_up_to_date(store, &wanted[..self.held.chain.len()], snapshot, &mounted.path)?;
+            mounted.end()?;
+        }
+        let mounted = stack.mount(&self.path)?;
+        self.held.stack = Some(stack);
+        let (path, upper) = mounted.keep();
+        Ok(Root { path, upper: Some(upper) })
     }
 
-    /// Where only changes lie, on an overlay.
-    pub(crate) fn upper(&self) -> Option<PathBuf> {
-        (self.rung == Rung::Userns).then(|| self.path.join("upper"))
+    fn bring_up_to_date(&mut self, store: &Store, held: &[Link], wanted: &Snapshot, root: &Path) -> Result<()> {
+        let held = if held.is_empty() { Snapshot::scratch() } else { Snapshot::from_links(store, held)? };
+        Ok(disk::write(&held, wanted, root, owning(self.rung, &mut self.held.owners), Limits::default())?)
     }
 
     /// A fresh directory for the sources of mounts.
     pub(crate) fn mounts(&self) -> io::Result<PathBuf> {
         let path = self.path.join("mounts");
         disk::remove(&path)?;
-        DirBuilder::new().mode(0o700).create(&path)?;
+        DirBuilder::new().mode(0o755).create(&path)?;
         Ok(path)
     }
 
     /// Owners of its files.
     pub(crate) fn owners(&mut self) -> &mut Owners {
-        &mut self.state.owners
+        &mut self.held.owners
+    }
+
+    /// Looks at a root before its command; an overlay tells by itself what changed.
+    pub(crate) fn before(root: &Root, hidden: &[Vec<u8>]) -> Result<Before> {
+        Ok(Before(match root.upper {
+            Some(_) => None,
+            None => Some(Index::of(&root.path, hidden)?),
+        }))
+    }
+
+    /// Writes what changed in a root as a tar into the store; gives its diff ID, if anything did.
+    pub(crate) fn changes(
+        &self,
+        store: &Store,
+        base: &Snapshot,
+        root: &Root,
+        before: &Before,
+        hidden: &[Vec<u8>],
+        latest: Option<i64>,
+    ) -> Result<Option<String>> {
+        let state = match (&root.upper, &before.0) {
+            (Some(upper), _) => State::Upper(upper),
+            (None, Some(before)) => State::Plain { root: &root.path, before },
+            (None, None) => return Ok(None),
+        };
+        let owned = match self.rung.ownership() {
+            Ownership::Real => Owned::Real(&self.held.owners),
+            Ownership::Table => Owned::Table(&self.held.owners),
+        };
+        let changes = disk::changes(disk::Scan { base, state, owned, skip: hidden, latest })?;
+        Ok(changes.write_tar(store)?.map(|digest| digest.to_string()))
     }
 
     /// Says what it holds now, so that the next run can take it. A failure to say so costs time only.
     pub(crate) fn keep(mut self, chain: Vec<String>) {
-        self.state.chain = chain;
-        if let Ok(state) = postcard::to_stdvec(&self.state) {
+        self.held.chain = chain;
+        if let Ok(held) = postcard::to_stdvec(&self.held) {
             // Without it the workspace counts as broken and is made anew.
-            let _ = fs::write(self.path.join(STATE), state);
+            let _ = fs::write(self.path.join(STATE), held);
         }
     }
 
     /// Removes it.
     pub(crate) fn discard(self) {
-        // What can't be removed now goes with the session.
-        let _ = disk::remove(&self.path);
+        // What can't be removed now (a mount of this process) goes with the session.
+        let _ = remove(&self.path);
+    }
+}
+
+/// Removes a workspace that nobody uses. What its run had moved into its root goes home first.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    rung::recover(&path.join("root"))?;
+    disk::remove(path)
+}
+
+/// How a rung keeps owners on disk.
+pub(crate) fn owning(rung: Rung, table: &mut Owners) -> Owning<'_> {
+    match rung {
+        Rung::Userns => Owning::Real { table, userns: true },
+        Rung::Chroot => Owning::Real { table, userns: false },
+        Rung::Supervised => Owning::Table(table),
     }
 }
 
@@ -150,40 +202,37 @@ pub(crate) fn chain_of(links: &[Link]) -> Vec<String> {
 }
 
 /// The lock and state of a workspace that nobody uses.
-fn idle(path: &Path) -> Option<(File, State)> {
+fn idle(path: &Path) -> Option<(File, Held)> {
     let lock = File::open(path.join(LOCK)).ok().filter(|_| path.is_dir())?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
-    let state = postcard::from_bytes(&fs::read(path.join(STATE)).ok()?).ok()?;
-    Some((lock, state))
+    let held = postcard::from_bytes(&fs::read(path.join(STATE)).ok()?).ok()?;
+    Some((lock, held))
 }
 
 /// The directory of a base, unpacked for user namespaces; made where it is missing. It is built apart and then renamed, so it is whole or not there.
 fn base(store: &Store, workspace: &Path, links: &[Link]) -> Result<PathBuf> {
     let name = steprun_snapshot::sha256(chain_of(links).join(" ").as_bytes());
     let bases = store.root().join("bases");
-    // Another user's ids would be mapped otherwise.
     let path = bases.join(format!("userns-{}", name.digest()));
     if path.is_dir() {
         return Ok(path);
     }
     make(&bases)?;
     let building = workspace.join("base");
-    disk::remove(&building).map_err(doing("remove a part of a workspace"))?;
     make(&building)?;
-    let snapshot = Snapshot::from_links(store, links)?;
-    // Devices that a namespace can't make are seen as what they were when the file system is read back, by the tree.
+    let snapshot = if links.is_empty() { Snapshot::scratch() } else { Snapshot::from_links(store, links)? };
+    // What a namespace can't make is seen as what it was by the tree, when the file system is read back.
     let mut owners = Owners::default();
-    disk::write(store, &Snapshot::scratch(), &snapshot, &building, Owning::Real(&mut owners), disk::Limits::default())?;
+    disk::write(&Snapshot::scratch(), &snapshot, &building, owning(Rung::Userns, &mut owners), Limits::default())?;
     match fs::rename(&building, &path) {
         Ok(()) => Ok(path),
         // Another was faster; its work is as good.
         Err(_) if path.is_dir() => Ok(path),
-        Err(error) => Err(steprun_snapshot::Error::io("rename a finished directory to", &path)(error)),
+        Err(error) => Err(doing("put an unpacked base into the store")(error)),
     }
 }
 
-/// Makes a directory of this user alone, unless it is there. Its mode is set by whoever fills it.
-fn make(path: &Path) -> Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o755).create(path).map_err(steprun_snapshot::Error::io("create the directory", path))
+/// Makes a directory, unless it is there. Its mode is set by whoever fills it.
+pub(crate) fn make(path: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(doing("make a directory in the store"))
 }

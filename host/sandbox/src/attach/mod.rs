@@ -20,14 +20,23 @@ use source::Maker;
 
 /// Directories that every command gets, and that stay as empty ones where the image has none (as with BuildKit).
 const SYSTEM: [&str; 3] = ["proc", "dev", "sys"];
+/// Files that every command gets.
+const FILES: [&str; 2] = ["etc/resolv.conf", "etc/hosts"];
 
 /// Attachments of one run, until it is over.
 pub(crate) struct Attached {
     pub(crate) attachments: Vec<Attachment>,
-    /// Paths in the root file system, without leading `/`, whose content no layer holds.
-    pub(crate) hidden: Vec<Vec<u8>>,
     points: Points,
     caches: Vec<Cache>,
+}
+
+/// Paths in the root file system, without leading `/`, that no layer holds. A system directory that the image lacks is not among them: it stays,
+/// empty.
+pub(crate) fn hidden(base: &Snapshot, run: &Run) -> Result<Vec<Vec<u8>>> {
+    let system = SYSTEM.iter().filter(|path| base.stat(path, true).is_ok()).map(|path| path.as_bytes());
+    let targets =
+        FILES.iter().map(|path| path.as_bytes()).chain(run.mounts.iter().map(|mount| mount.target.as_slice()));
+    system.chain(targets).map(|path| resolved(base, path)).collect()
 }
 
 /// Makes sources and mount points. The root file system holds `base`.
@@ -47,7 +56,7 @@ pub(crate) fn attach(
     let directory = workspace.mounts().map_err(doing("make a directory for mounts"))?;
     let mut maker = Maker::new(store, rung, directory, workspace.owners())?;
     let mut attachments = Vec::new();
-    for (target, content) in [("/etc/resolv.conf", resolver(&run.network)), ("/etc/hosts", hosts(&run.network))] {
+    for (target, content) in FILES.into_iter().zip([resolver(&run.network), hosts(&run.network)]) {
         attachments.push((resolved(base, target.as_bytes())?, maker.file(&content, (0o644, 0, 0))?));
     }
     for mount in &run.mounts {
@@ -56,24 +65,21 @@ pub(crate) fn attach(
     // Outer ones first; of two at one place, the later stays on top.
     attachments.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut attached: Vec<Attachment> = Vec::with_capacity(attachments.len());
-    let mut hidden: Vec<Vec<u8>> = SYSTEM.iter().map(|name| name.as_bytes().to_vec()).collect();
     for (target, source) in attachments {
         if target.is_empty() {
             return Err(Error::Request("nothing can be mounted on `/`".to_owned()));
         }
         points.make(&target, &source, &attached).map_err(doing("make a mount point"))?;
-        hidden.push(target.clone());
         attached.push(Attachment { target: [b"/", target.as_slice()].concat(), source });
     }
-    Ok(Attached { attachments: attached, hidden, points, caches: maker.into_caches() })
+    Ok(Attached { attachments: attached, points, caches: maker.into_caches() })
 }
 
 impl Attached {
-    /// After the command: mount points that were made for it go away, caches are given back. Gives the paths that stay hidden.
-    pub(crate) fn detach(self, owners: &mut Owners) -> std::io::Result<Vec<Vec<u8>>> {
+    /// After the command: mount points that were made for it go away, caches are given back.
+    pub(crate) fn detach(self, owners: &mut Owners) -> std::io::Result<()> {
         self.points.remove()?;
-        self.caches.into_iter().try_for_each(|cache| cache.give_back(owners))?;
-        Ok(self.hidden)
+        self.caches.into_iter().try_for_each(|cache| cache.give_back(owners))
     }
 }
 

@@ -6,13 +6,14 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use steprun_snapshot::disk::{self, Owner, Owners, Owning};
+use steprun_snapshot::disk::{self, Owner, Owners};
 use steprun_snapshot::{Link, Snapshot, Store, name};
 
 use super::{agent, cache::Cache};
 use crate::error::{Result, doing};
 use crate::request::{AttachmentSource, Files, MountSource, Secret};
 use crate::rung::{Ownership, Rung};
+use crate::workspace::owning;
 
 /// Mode, owner and group.
 pub(super) type Access = (u32, u32, u32);
@@ -95,11 +96,8 @@ impl<'a> Maker<'a> {
         let part = Snapshot::from_links(self.store, &links)?.below(&name::encode(&files.path))?;
         let path = self.next();
         std::fs::create_dir(&path).map_err(doing("make a directory for a mount"))?;
-        let owning = match self.rung.ownership() {
-            Ownership::Real => Owning::Real(self.owners),
-            Ownership::Table => Owning::Table(self.owners),
-        };
-        disk::write(self.store, &Snapshot::scratch(), &part.files, &path, owning, disk::Limits::default())?;
+        let owning = owning(self.rung, self.owners);
+        disk::write(&Snapshot::scratch(), &part.files, &path, owning, disk::Limits::default())?;
         Ok(match part.file {
             Some(file) => path.join(file),
             None => path,

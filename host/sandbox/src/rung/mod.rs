@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::chroot::recover;
 pub(crate) use self::userns::{enter, overlay, try_namespaces};
 use crate::request::{Attachment, Command, Exit, Limits, Network};
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use super::Snapshot;
+use super::history::History;
 use crate::tree::{Node, Tree};
 use crate::{Error, Result, name};
 
@@ -33,6 +34,6 @@ impl Snapshot {
                 Some(OsString::from_vec(last.to_vec()))
             }
         };
-        Ok(Part { files: Self::unchanged(tree), file })
+        Ok(Part { files: Self::new(tree, History::changed(None)), file })
     }
 }
