@@ -74,18 +74,9 @@ impl Sandbox {
         steprun_sandbox::launch::settle(std::time::Duration::from_secs(10));
         let Some(place) = self.place.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let Ok(store) = session.store() else { return };
-        let request = Request {
-            task: Task::Clean,
-            store: store.root().to_owned(),
-            session: place.workplace.path().to_owned(),
-            rung: place.rung,
-        };
-        // Held until here, it kept others from cleaning up before us.
-        drop(place);
-        match Launcher::myself(SUPERVISOR).start(&request).and_then(|running| running.finish(|_| ())) {
-            Ok(Reply::Failed(reason)) => session.display.warn(&format!("could not clean up after RUN: {reason}")),
-            Err(error) => session.display.warn(&format!("could not clean up after RUN: {error}")),
-            Ok(_) => {}
+        let Some(place) = Arc::into_inner(place) else { return };
+        if let Err(error) = clean(store, place.workplace, place.rung) {
+            session.display.warn(&format!("could not clean up after RUN: {error}"));
         }
     }
 }
@@ -114,6 +105,21 @@ pub fn probe(store: &Store, workplace: &Workplace) -> std::io::Result<steprun_sa
         Reply::Probed(report) => Ok(report),
         Reply::Failed(reason) => Err(std::io::Error::other(reason)),
         reply => Err(std::io::Error::other(format!("an unexpected reply: {reply:?}"))),
+    }
+}
+
+/// Ends a session and removes its directory, and those that killed hosts left behind.
+///
+/// # Errors
+/// If something can't be removed.
+pub fn clean(store: &Store, workplace: Workplace, rung: Rung) -> std::io::Result<()> {
+    let request =
+        Request { task: Task::Clean, store: store.root().to_owned(), session: workplace.path().to_owned(), rung };
+    // Held until here, it kept others from cleaning up before us.
+    drop(workplace);
+    match Launcher::myself(SUPERVISOR).start(&request)?.finish(|_| ())? {
+        Reply::Failed(reason) => Err(std::io::Error::other(reason)),
+        _ => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod commands;
 pub mod component;
 pub mod context;
+pub mod doctor;
 pub mod error;
 pub mod exit;
 pub mod grants;

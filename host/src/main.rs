@@ -6,7 +6,7 @@ use steprun::cli::options::ProgressMode;
 use steprun::cli::{self, Invocation};
 use steprun::exit::Failure;
 use steprun::progress::Display;
-use steprun::{component, inspect, run, serve};
+use steprun::{component, doctor, inspect, run, serve};
 
 fn main() -> ExitCode {
     // Started by ourselves, for a command that is to run in a sandbox.
@@ -37,6 +37,7 @@ fn start() -> Result<(), Failure> {
             Invocation::Step { step, before, after } => run::step(step, before, after).await,
             Invocation::Inspect(inspect, options) => inspect::inspect(inspect, &options).await,
             Invocation::Extract(extract) => component::extract(&extract.step, extract.file),
+            Invocation::Doctor(doctor, options) => doctor::doctor(&doctor, &options),
             Invocation::Serve(serve, options) => serve::serve(serve, &options).await,
         }
     });

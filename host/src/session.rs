@@ -132,7 +132,7 @@ fn client_config(options: &HostOptions, display: &Arc<Display>) -> Config {
 }
 
 /// `--store`, else the user's cache, else a place of this user's in the temporary directory: a container may have no home.
-fn store_path(options: &HostOptions) -> PathBuf {
+pub fn store_path(options: &HostOptions) -> PathBuf {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     options
         .store

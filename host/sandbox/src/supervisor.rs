@@ -37,14 +37,18 @@ fn serve() -> io::Result<()> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let request: Request = frame::read(&mut socket)?;
-    let session = Session::join(&request.session)?;
+    // Who cleans up takes no part in what is removed.
+    let session = match request.task {
+        Task::Clean => None,
+        Task::Run(_) | Task::Probe => Some(Session::join(&request.session)?),
+    };
     let stop = socket.try_clone()?;
     let reply = perform(request, session, stop.into());
     frame::write(&mut socket, &reply)
 }
 
 /// Does what is asked, in the namespaces that its rung needs. Those are entered by a child, whose reply is handed on.
-fn perform(request: Request, session: Session, stop: OwnedFd) -> Reply {
+fn perform(request: Request, session: Option<Session>, stop: OwnedFd) -> Reply {
     if request.rung != Rung::Userns || matches!(request.task, Task::Probe) {
         return reply(task(request, session, stop));
     }
@@ -60,26 +64,25 @@ fn reply(outcome: Result<Reply>) -> Reply {
     outcome.unwrap_or_else(|error| Reply::Failed(error.to_string()))
 }
 
-fn task(request: Request, session: Session, stop: OwnedFd) -> Result<Reply> {
+fn task(request: Request, _session: Option<Session>, stop: OwnedFd) -> Result<Reply> {
     let store = Store::open(&request.store)?;
     match request.task {
-        Task::Run(run) => self::run(&store, &session, request.rung, *run, stop),
+        Task::Run(run) => self::run(&store, &request.session, request.rung, *run, stop),
         Task::Clean => {
-            drop(session);
             for (path, _lock) in session::abandoned(store.root()) {
                 clean(&path).map_err(doing("remove what an earlier build left behind"))?;
             }
             Ok(Reply::Done)
         }
-        Task::Probe => Ok(Reply::Probed(probe::probe(session.path()))),
+        Task::Probe => Ok(Reply::Probed(probe::probe(&request.session))),
     }
 }
 
 /// Root file system ready, command run, changes found.
-fn run(store: &Store, session: &Session, rung: Rung, run: Run, stop: OwnedFd) -> Result<Reply> {
+fn run(store: &Store, session: &Path, rung: Rung, run: Run, stop: OwnedFd) -> Result<Reply> {
     let links = run.base.iter().map(Link::try_from).collect::<Result<Vec<_>>>()?;
     let base = Snapshot::from_links(store, &links)?;
-    let mut workspace = Workspace::take(session.path(), rung, &links).map_err(doing("make a workspace"))?;
+    let mut workspace = Workspace::take(session, rung, &links).map_err(doing("make a workspace"))?;
     let outcome = ready(store, rung, run, stop, &links, &base, &mut workspace);
     match &outcome {
         Ok((Exit::Status(0), changes)) => {

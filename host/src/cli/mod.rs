@@ -28,6 +28,8 @@ enum Command {
     Inspect(Inspect),
     /// Write a built-in step to a file, as the component that it is: to share, sign or pin it
     Extract(Extract),
+    /// Try what this place allows: which sandbox native commands get, what is missing for a stronger one
+    Doctor(Doctor),
     /// Serve an OCI registry from a directory
     Registry(RegistryCommand),
     /// `build`, `promote`, or the path of a component: `./lint.wasm`
@@ -52,6 +54,14 @@ pub struct Extract {
     pub step: String,
     /// Where to, such as `build.wasm`; `-` is standard output
     pub file: PathBuf,
+}
+
+/// `steprun doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print all that was tried as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -93,6 +103,8 @@ pub enum Invocation {
     Inspect(Inspect, HostOptions),
     /// Write a built-in step to a file.
     Extract(Extract),
+    /// Try what the place allows.
+    Doctor(Doctor, HostOptions),
     /// Serve a registry.
     Serve(Serve, HostOptions),
 }
@@ -108,6 +120,7 @@ impl Invocation {
         Ok(match cli.command {
             Command::Inspect(inspect) => Self::Inspect(inspect, cli.host),
             Command::Extract(extract) => Self::Extract(extract),
+            Command::Doctor(doctor) => Self::Doctor(doctor, cli.host),
             Command::Registry(registry) => match registry.command {
                 RegistrySubcommand::Serve(serve) => Self::Serve(serve, cli.host),
             },
