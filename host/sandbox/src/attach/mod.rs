@@ -54,7 +54,7 @@ pub(crate) fn attach(
     }
     points.keep(&resolved(base, &run.command.directory)?).map_err(doing("make the working directory"))?;
     let directory = workspace.mounts().map_err(doing("make a directory for mounts"))?;
-    let mut maker = Maker::new(store, rung, directory, workspace.owners())?;
+    let mut maker = Maker::new(store, rung, directory, workspace.owners());
     let mut attachments = Vec::new();
     for (target, content) in FILES.into_iter().zip([resolver(&run.network), hosts(&run.network)]) {
         attachments.push((resolved(base, target.as_bytes())?, maker.file(&content, (0o644, 0, 0))?));

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::mount::{MountFlags, mount};
 use steprun_snapshot::disk::{self, Owner, Owners};
 use steprun_snapshot::{Link, Snapshot, Store, name};
 
@@ -29,9 +30,9 @@ pub(super) struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    /// In an empty directory of the workspace. In namespaces of our own it becomes memory, since secrets lie there.
-    pub(super) fn new(store: &'a Store, rung: Rung, directory: PathBuf, owners: &'a mut Owners) -> Result<Self> {
-        Ok(Self { store, rung, directory, owners, made: 0, caches: Vec::new() })
+    /// In an empty directory of the workspace.
+    pub(super) fn new(store: &'a Store, rung: Rung, directory: PathBuf, owners: &'a mut Owners) -> Self {
+        Self { store, rung, directory, owners, made: 0, caches: Vec::new() }
     }
 
     pub(super) fn into_caches(self) -> Vec<Cache> {
@@ -68,6 +69,10 @@ impl<'a> Maker<'a> {
     /// A read-only file.
     pub(super) fn file(&mut self, content: &[u8], access: Access) -> Result<AttachmentSource> {
         let path = self.next();
+        self.write(path, content, access)
+    }
+
+    fn write(&mut self, path: PathBuf, content: &[u8], access: Access) -> Result<AttachmentSource> {
         let mut file = File::create_new(&path).map_err(doing("make a file for a mount"))?;
         file.set_permissions(Permissions::from_mode(0o600)).map_err(doing("close a file for a mount to others"))?;
         file.write_all(content).map_err(doing("write a file for a mount"))?;
@@ -75,12 +80,23 @@ impl<'a> Maker<'a> {
         Ok(AttachmentSource::Path { path, writable: false })
     }
 
-    /// A secret never reaches a disk where the rung can hand out memory: namespaces have a file system of their own for it, and a supervisor opens its
-    /// own descriptors.
+    /// A secret never reaches a disk where the rung can hand out memory: a namespace mounts some, and a supervisor opens its own descriptors.
     fn secret(&mut self, secret: &Secret, access: Access) -> Result<AttachmentSource> {
-        if self.rung != Rung::Supervised {
-            return self.file(&secret.0, access);
+        match self.rung {
+            Rung::Supervised => self.descriptor(secret, access),
+            Rung::Chroot => self.file(&secret.0, access),
+            Rung::Userns => {
+                let memory = self.next();
+                std::fs::create_dir(&memory).map_err(doing("make a directory for a secret"))?;
+                let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+                mount("tmpfs", &memory, "tmpfs", flags, c"mode=700").map_err(doing("mount memory for a secret"))?;
+                self.write(memory.join("secret"), &secret.0, access)
+            }
         }
+    }
+
+    /// A file without a name, which only this process can open.
+    fn descriptor(&mut self, secret: &Secret, access: Access) -> Result<AttachmentSource> {
         let memory = rustix::fs::memfd_create("secret", rustix::fs::MemfdFlags::CLOEXEC);
         let mut memory = File::from(memory.map_err(doing("make memory for a secret"))?);
         memory.write_all(&secret.0).map_err(doing("write a secret"))?;
