@@ -45,7 +45,7 @@ replaces the time of the image and limits that of files.
 Examples:
   steprun build -c . -d registry.example/app:1.0
   steprun build --no-push --oci-layout-path image --build-arg VERSION=1.0
-  steprun build --allow-run --secret id=npm,src=.npmrc -d registry.example/app:1.0
+  steprun --allow-run build --secret id=npm,src=.npmrc -d registry.example/app:1.0
 ";
 
 /// The command line of this step. Names are Kaniko's where the meaning is the same.

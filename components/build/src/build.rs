@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use futures_util::future::try_join_all;
 use steprun_ports::{Failure, Host, Level};
 
 use crate::arguments::Arguments;
@@ -14,7 +13,8 @@ use crate::load::{Loaded, load};
 use crate::plan::Plan;
 use crate::platform;
 use crate::scope::{Globals, Platforms, Text, unused_build_args};
-use crate::stage::{Job, Stage, stages};
+use crate::stage::{Job, Stage};
+use crate::stages::Stages;
 use crate::{diagnose, plan, publish};
 
 /// Builds what the command line asks for.
@@ -29,10 +29,9 @@ pub async fn run<H: Host + 'static>(host: &H) -> Result<(), Failure> {
         publish::check_push(host, &repositories).await?;
     }
 
-    let stages = stages(&job);
-    let needed = plan.stages.iter().map(|index| stages[*index].clone());
-    try_join_all(needed).await?;
-    let stage = stages[plan.target].clone().await?;
+    let stages = Stages::new(job.clone());
+    stages.build(&plan.stages).await?;
+    let stage = stages.get(plan.target).await;
     warn_unused(&job, &arguments);
 
     let stage = finish(&job, &stage, &arguments);

@@ -11,7 +11,8 @@ use crate::draft::{Draft, Metadata};
 use crate::owner::{self, Owner};
 use crate::plan::{self, From, Taker};
 use crate::scope::Text;
-use crate::stage::{Job, Stage, StageOnce};
+use crate::stage::{Job, Stage};
+use crate::stages::Stages;
 use crate::{diagnose, metadata, paths};
 
 /// Where an instruction is carried out.
@@ -19,7 +20,7 @@ pub(crate) struct Step<'a, H: Host> {
     pub(crate) job: &'a Rc<Job<H>>,
     /// Index of the stage.
     pub(crate) stage: usize,
-    pub(crate) earlier: &'a [StageOnce<H>],
+    pub(crate) stages: &'a Stages<H>,
     /// Where the instruction stands: the Dockerfile, or a trigger of the base.
     pub(crate) text: Text<'a>,
     pub(crate) trigger: bool,
@@ -257,7 +258,7 @@ impl<H: Host + 'static> Step<'_, H> {
         let place = |failure| diagnose::at(self.text.source, word.span, failure);
         let files = match plan::source(self.text, &self.job.dockerfile, self.stage, word, taker)? {
             From::Scratch => return Ok(self.job.host.scratch()),
-            From::Stage(index) => self.earlier[index].clone().await?.files.clone(),
+            From::Stage(index) => self.stages.get(index).await.files.clone(),
             From::Image(name) => {
                 let image = self.job.images.get(&name, &self.job.platforms.target).await;
                 let meant = |failure| plan::or_stage(&self.job.dockerfile, self.stage, &name, failure);

@@ -26,6 +26,7 @@ mod quote;
 mod run;
 mod scope;
 mod stage;
+mod stages;
 
 pub use arguments::describe;
 pub use build::run;

@@ -12,11 +12,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::copy::Context;
 use crate::diagnose;
-use crate::image::{Images, Once, known, once};
+use crate::image::{Images, Once, known};
 use crate::instruction::Step;
 use crate::plan::{self, Base};
 use crate::platform;
 use crate::scope::{Globals, Platforms, Scope, Text};
+use crate::stages::Stages;
 
 /// What all stages of a build share.
 pub(crate) struct Job<H: Host> {
@@ -87,30 +88,21 @@ impl<H: Host> Clone for Stage<H> {
     }
 }
 
-/// A stage that others wait for.
-pub(crate) type StageOnce<H> = Once<Rc<Stage<H>>>;
-
-/// All stages, by index. Nothing is done before one is awaited; then it awaits those that it needs.
-pub(crate) fn stages<H: Host + 'static>(job: &Rc<Job<H>>) -> Vec<StageOnce<H>> {
-    let mut all: Vec<StageOnce<H>> = Vec::new();
-    for index in 0..job.dockerfile.stages.len() {
-        let (job, earlier) = (job.clone(), all.clone());
-        all.push(once(async move { build(job, index, earlier).await.map(Rc::new) }));
-    }
-    all
-}
-
-async fn build<H: Host + 'static>(
-    job: Rc<Job<H>>,
+/// Builds a stage. Others that it needs are asked for.
+///
+/// # Errors
+/// What is wrong with it, with its place.
+pub(crate) async fn build<H: Host + 'static>(
+    job: &Rc<Job<H>>,
     index: usize,
-    earlier: Vec<StageOnce<H>>,
+    stages: &Stages<H>,
 ) -> Result<Stage<H>, Failure> {
     let from = &job.dockerfile.stages[index].from;
     let place = |failure| diagnose::at(&job.source, from.image.span, failure);
     let (mut stage, triggers, base) = match plan::base(job.text(), &job.dockerfile, &job.globals, index)? {
-        Base::Scratch => (Stage::scratch(&job), Vec::new(), "scratch".to_owned()),
+        Base::Scratch => (Stage::scratch(job), Vec::new(), "scratch".to_owned()),
         Base::Stage(parent) => {
-            let parent_stage = earlier[parent].clone().await?;
+            let parent_stage = stages.get(parent).await;
             (Stage::child(&parent_stage), parent_stage.triggers.clone(), job.label(parent))
         }
         Base::Image { name, platform } => {
@@ -126,9 +118,9 @@ async fn build<H: Host + 'static>(
         }
     };
     stage.config.container_mut().on_build.clear();
-    run_triggers(&job, &mut stage, index, &earlier, &base, &triggers).await?;
+    run_triggers(job, &mut stage, index, stages, &base, &triggers).await?;
     for instruction in &job.dockerfile.stages[index].instructions {
-        let step = Step { job: &job, stage: index, earlier: &earlier, text: job.text(), trigger: false };
+        let step = Step { job, stage: index, stages, text: job.text(), trigger: false };
         perform(&step, &mut stage, instruction).await?;
     }
     Ok(stage)
@@ -145,7 +137,7 @@ async fn run_triggers<H: Host + 'static>(
     job: &Rc<Job<H>>,
     stage: &mut Stage<H>,
     index: usize,
-    earlier: &[StageOnce<H>],
+    stages: &Stages<H>,
     base: &str,
     triggers: &[String],
 ) -> Result<(), Failure> {
@@ -157,7 +149,7 @@ async fn run_triggers<H: Host + 'static>(
             job.declared.borrow_mut().extend(args.iter().map(|arg| arg.name.raw.clone()));
         }
         let text = Text { source: &source, escape: '\\' };
-        let step = Step { job, stage: index, earlier, text, trigger: true };
+        let step = Step { job, stage: index, stages, text, trigger: true };
         perform(&step, stage, &instruction).await?;
     }
     Ok(())

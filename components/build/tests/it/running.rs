@@ -285,6 +285,33 @@ fn stages_that_do_not_depend_on_each_other_run_side_by_side() {
 }
 
 #[test]
+fn a_failure_ends_the_stages_beside_it() {
+    let text = "FROM scratch AS a\nRUN fail\nFROM scratch AS b\nRUN b\nRUN c\nFROM scratch\nCOPY --from=a / /\nCOPY --from=b / /\n";
+    let build = dockerfile(text).commands(|process, files| {
+        Ok(match process.arguments[2].as_str() {
+            "fail" => MemoryOutcome::failed(3, ""),
+            _ => MemoryOutcome::left(files.clone()),
+        })
+    });
+    let host = build.host.clone();
+    assert_eq!(build.fails().exit_status, Some(3));
+    assert!(host.commands().iter().all(|command| command.arguments[2] != "c"));
+}
+
+#[test]
+fn chains_of_stages_may_be_long() {
+    // Each stage needs the one before it as its base or as a source. A component has a megabyte of stack, and larger frames than this one.
+    let links = (0..2_000).map(|n| match n % 2 {
+        0 => format!("FROM s{n} AS s{}\n", n + 1),
+        _ => format!("FROM scratch AS s{}\nCOPY --from=s{n} / /\n", n + 1),
+    });
+    let text = format!("FROM scratch AS s0\nRUN a\n{}", links.collect::<String>());
+    let thread = std::thread::Builder::new().stack_size(256 << 10);
+    let built = thread.spawn(move || dockerfile(&text).running().built().tree().paths().join(" "));
+    assert_eq!(built.expect("a thread").join().expect("no overflow"), "ran");
+}
+
+#[test]
 fn row_41_stages_that_are_not_needed_do_not_run() {
     let built = dockerfile("FROM scratch AS a\nRUN a\nFROM scratch\nRUN b\n").running().built();
     assert_eq!(built.command().arguments[2], "b");

@@ -1,10 +1,18 @@
 //! A tiny executor.
 
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake};
+use std::task::{Context, Poll, Wake, Waker};
+
+thread_local! {
+    /// How often [`block_on`] has polled on this thread.
+    static TURN: Cell<u64> = const { Cell::new(0) };
+    /// What waits for the next turn.
+    static WAITING: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+}
 
 struct Flag(AtomicBool);
 
@@ -24,21 +32,24 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
+        TURN.set(TURN.get().wrapping_add(1));
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
+        WAITING.take().into_iter().for_each(Waker::wake);
         assert!(flag.0.swap(false, Ordering::SeqCst), "the future waits for nothing");
     }
 }
 
-/// Lets other futures of the same task run once.
+/// Lets all other futures of the same task run once, as a call of a real host does: nothing comes of it before the executor's next
+/// turn, however often it is polled until then.
 pub(super) async fn yield_now() {
-    let mut yielded = false;
+    let begun = TURN.get();
     std::future::poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
+        if TURN.get() != begun {
             return Poll::Ready(());
         }
-        context.waker().wake_by_ref();
+        WAITING.with_borrow_mut(|waiting| waiting.push(context.waker().clone()));
         Poll::Pending
     })
     .await;

@@ -1,0 +1,96 @@
+//! All stages of a build, side by side: each is built once, when somebody asks for it.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use steprun_ports::{Failure, Host};
+
+use crate::stage::{self, Job, Stage};
+
+/// How far a stage is.
+enum Slot<H: Host> {
+    /// Nobody asked for it.
+    Idle,
+    /// It is being built, or about to be; these wait for it.
+    Wanted(Vec<Waker>),
+    Done(Rc<Stage<H>>),
+}
+
+/// The stages, by index. One that waits for another is woken when that is done, and does not drive it: however long a chain of stages
+/// is, each is polled from the top, so that the stack stays small.
+pub(crate) struct Stages<H: Host> {
+    job: Rc<Job<H>>,
+    slots: RefCell<Vec<Slot<H>>>,
+    /// Wanted ones that aren't under way yet.
+    queue: RefCell<Vec<usize>>,
+}
+
+impl<H: Host + 'static> Stages<H> {
+    /// Nothing is done before [`Stages::build`].
+    pub(crate) fn new(job: Rc<Job<H>>) -> Rc<Self> {
+        let slots = job.dockerfile.stages.iter().map(|_| Slot::Idle).collect();
+        Rc::new(Self { job, slots: RefCell::new(slots), queue: RefCell::default() })
+    }
+
+    /// A stage, as soon as it is built. It is begun if nobody asked for it before. A stage that fails is never there: its failure
+    /// ends [`Stages::build`], and all that wait with it.
+    pub(crate) fn get(&self, index: usize) -> impl Future<Output = Rc<Stage<H>>> + '_ {
+        poll_fn(move |context| self.poll(index, context))
+    }
+
+    fn poll(&self, index: usize, context: &Context<'_>) -> Poll<Rc<Stage<H>>> {
+        self.want(index);
+        match &mut self.slots.borrow_mut()[index] {
+            Slot::Done(stage) => return Poll::Ready(stage.clone()),
+            Slot::Wanted(wakers) if !wakers.iter().any(|waker| waker.will_wake(context.waker())) => {
+                wakers.push(context.waker().clone());
+            }
+            Slot::Wanted(_) | Slot::Idle => {}
+        }
+        Poll::Pending
+    }
+
+    fn want(&self, index: usize) {
+        let slot = &mut self.slots.borrow_mut()[index];
+        if matches!(slot, Slot::Idle) {
+            *slot = Slot::Wanted(Vec::new());
+            self.queue.borrow_mut().push(index);
+        }
+    }
+
+    /// Builds some stages and all that they ask for.
+    ///
+    /// # Errors
+    /// The first failure; the other stages are given up.
+    pub(crate) async fn build(self: &Rc<Self>, needed: &[usize]) -> Result<(), Failure> {
+        needed.iter().for_each(|&index| self.want(index));
+        let mut running = FuturesUnordered::new();
+        poll_fn(|context| {
+            loop {
+                running.extend(self.queue.take().into_iter().map(|index| self.clone().build_one(index)));
+                match running.poll_next_unpin(context) {
+                    Poll::Ready(Some(Err(failure))) => return Poll::Ready(Err(failure)),
+                    Poll::Ready(Some(Ok(()))) => {}
+                    // What was polled may have asked for more.
+                    _ if !self.queue.borrow().is_empty() => {}
+                    Poll::Ready(None) => return Poll::Ready(Ok(())),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await
+    }
+
+    async fn build_one(self: Rc<Self>, index: usize) -> Result<(), Failure> {
+        let stage = stage::build(&self.job, index, &self).await?;
+        let before = std::mem::replace(&mut self.slots.borrow_mut()[index], Slot::Done(Rc::new(stage)));
+        if let Slot::Wanted(wakers) = before {
+            wakers.into_iter().for_each(Waker::wake);
+        }
+        Ok(())
+    }
+}
