@@ -11,6 +11,7 @@ mod attach;
 pub(super) mod child;
 mod devices;
 mod filter;
+mod leftovers;
 pub(super) mod reach;
 mod record;
 
@@ -19,7 +20,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Instant;
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::Pid;
 
 pub(crate) use self::record::recover;
 
@@ -29,14 +30,12 @@ use self::reach::Reach;
 use super::{Prepared, Ran};
 use crate::request::{Command, Exit};
 use crate::rung::wait::Waited;
-use crate::sys::landlock::{Access, Ruleset, Support};
+use crate::sys::landlock::{Access, Ports, Ruleset, Support};
 use crate::sys::tree::Tree;
 
 /// Runs a command. Threads that serve its network outlive it; they end with the process.
 pub(super) fn run(prepared: Prepared) -> io::Result<Ran> {
     let Prepared { root, mut command, attachments, network, limits, owners, stop } = prepared;
-    // Else the command, which is root too, could trace this process where Landlock doesn't forbid it.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let tree = Tree::new()?;
     let reach = Reach::new(network, &mut command.environment)?;
     let mut attached = Attached::new(&root)?;
@@ -57,10 +56,10 @@ pub(super) fn run(prepared: Prepared) -> io::Result<Ran> {
     Ok(Ran { exit, owners })
 }
 
-fn start(root: &Path, command: &Command, reach: Reach) -> io::Result<rustix::process::Pid> {
+fn start(root: &Path, command: &Command, reach: Reach) -> io::Result<Pid> {
     let support = Support::of_kernel();
     let rules = match (support.files(), reach.ports()) {
-        (false, crate::sys::landlock::Ports::Any) => None,
+        (false, Ports::Any) => None,
         // Refused with a reason where ports are to be confined and can't be.
         (_, ports) => Some(Ruleset::new(support, ports)?),
     };
