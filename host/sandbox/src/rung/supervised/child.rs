@@ -7,7 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType, recvmsg, socketpair,
 };
-use rustix::process::{Pid, Signal, fchdir, getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{
+    DumpableBehavior, Pid, Signal, fchdir, getpid, getppid, set_dumpable_behavior, set_parent_process_death_signal,
+};
 
 use crate::request::Command;
 use crate::rung::chroot::child::{detach, hand_over, standard_input, step};
@@ -80,6 +82,8 @@ fn become_it(
 ) -> io::Result<std::convert::Infallible> {
     detach(input)?;
     step("changing to the working directory", fchdir(start.directory))?;
+    // The supervisor hides its memory; this process has to be traced and read from here on, and is about to confine itself.
+    set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid() != Some(parent) {
         return Err(io::ErrorKind::Interrupted.into());

@@ -46,6 +46,7 @@ use self::scratch::Scratch;
 use self::serve::Service;
 use self::trace::Tracer;
 use self::world::{Caller, Last, World};
+use super::chroot::child::step;
 use super::chroot::reach::Reach;
 use super::{Prepared, Ran};
 use crate::request::{Attachment, AttachmentSource, Exit, Limits, User};
@@ -57,7 +58,7 @@ pub(super) fn run(mut prepared: Prepared) -> io::Result<Ran> {
     // Modes are given as the command wants them, its own mask taken off.
     umask(Mode::empty());
     set_child_subreaper(Some(getpid()))?;
-    let scratch = Scratch::new(&prepared.root)?;
+    let scratch = step("making a directory beside the root file system", Scratch::new(&prepared.root))?;
     let owners = std::mem::take(&mut prepared.owners);
     let mut world = World::new(&prepared.root, owners)?;
     let result = furnish(&mut world, &scratch, &prepared.attachments).and_then(|()| {
@@ -129,11 +130,12 @@ fn follow(
 ) -> io::Result<(Verdict, Exit)> {
     let pid = child.pid.as_raw_nonzero().get();
     world.processes.start(pid, Ids::of(user));
-    trace::seize(pid)?;
-    let service = Service::start(world, child.calls.try_clone()?)?;
+    step("tracing the command (which takes ptrace of own children)", trace::seize(pid))?;
+    let calls = child.calls.try_clone()?;
+    let service = step("listening to the command's system calls", Service::start(world, calls))?;
     // Sockets are made by the threads that answer all other calls.
     reach.serve_proxy()?;
-    let clock = Clock::start(child.pid, limits, stop.try_clone()?)?;
+    let clock = step("minding the clock", Clock::start(child.pid, limits, stop.try_clone()?))?;
     child.release()?;
     let mut tracer = Tracer::new(world, scratch);
     let status = tracer.run(pid);

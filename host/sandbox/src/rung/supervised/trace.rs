@@ -188,7 +188,9 @@ fn wait_any() -> io::Result<Option<(i32, WaitStatus)>> {
 fn event_message(thread: i32) -> io::Result<libc::c_ulong> {
     let mut message: libc::c_ulong = 0;
     // SAFETY: the message is live.
-    check(unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, thread, 0, &raw mut message) })?;
+    check(unsafe {
+        libc::ptrace(libc::PTRACE_GETEVENTMSG, thread, std::ptr::null_mut::<libc::c_void>(), &raw mut message)
+    })?;
     Ok(message)
 }
 
@@ -199,7 +201,7 @@ fn go_on(thread: i32, signal: i32) -> io::Result<()> {
 
 fn ptrace(request: libc::c_uint, thread: i32, data: usize) -> io::Result<()> {
     // SAFETY: all requests that come here take numbers.
-    check(unsafe { libc::ptrace(request, thread, 0, data) })?;
+    check(unsafe { libc::ptrace(request, thread, std::ptr::null_mut::<libc::c_void>(), data) })?;
     Ok(())
 }
 
