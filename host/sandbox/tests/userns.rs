@@ -91,7 +91,8 @@ fn what_would_lead_out_is_refused() {
         "mknod /tmp/disk b 8 0",
         "cat /proc/1/environ",
         "ls /proc/1/root/",
-        "ls /proc/1/fd",
+        "readlink /proc/1/fd/*",
+        "cat /proc/1/fd/*",
         "cat /proc/1/maps",
         "ls /proc/1/cwd/",
         "cat /proc/kcore | head -c 1 | grep -q .",
@@ -144,7 +145,7 @@ fn devices_work() {
 
 #[test]
 fn owners_and_modes_are_real() {
-    let mut sandbox = sandbox!(
+    let sandbox = sandbox!(
         "cd /tmp; touch a b; chown 12:34 a; chmod 4711 b; mkdir d; chgrp 65534 d; mkfifo f; ln b c; ln -s a l; su app -c 'touch /tmp/by-app'"
     );
     sandbox.write("etc/passwd", "root:x:0:0::/:/bin/sh\napp:x:500:501::/:/bin/sh\n");
@@ -207,6 +208,8 @@ fn it_ends_with_its_host() {
 fn networks_are_apart() {
     let server = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let port = server.local_addr().expect("bound").port();
+    // Hangs up on whoever comes.
+    std::thread::spawn(move || server.incoming().for_each(drop));
     let script =
         format!("nc -w 2 127.0.0.1 {port} < /dev/null && echo reached; grep -c : /proc/net/dev; ls /sys/class/net");
     let mut sandbox = sandbox!(&script);

@@ -212,7 +212,8 @@ fn notification(_: &Path) -> Outcome {
 }
 
 fn answer_once(listener: &Listener) -> io::Result<()> {
-    let file = open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    // The kernel hands on no descriptor that was opened with O_PATH.
+    let file = open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     if let Some(call) = listener.receive(&mut listener.buffer())? {
         listener.answer(&call, Answer::Descriptor { file, cloexec: true });
     }

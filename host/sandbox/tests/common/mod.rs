@@ -1,5 +1,8 @@
 //! Sandboxes for tests: a small root file system, and a process that runs a rung.
 
+// Each file of tests uses a part of it.
+#![allow(dead_code)]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsRawFd;
@@ -16,47 +19,47 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 /// `nobody` of Debian and most others.
-pub const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox-trial");
 
 /// A root file system of busybox, and what shall run in it.
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     directory: TempDir,
     /// What shall run.
-    pub trial: Trial,
+    pub(crate) trial: Trial,
     /// The number of a descriptor that the supervisor inherits.
-    pub inherited: Option<i32>,
+    pub(crate) inherited: Option<i32>,
     outer: Vec<(String, String)>,
     nobody: bool,
     /// A command with arguments that runs the supervisor, which is appended.
-    pub within: Vec<String>,
+    pub(crate) within: Vec<String>,
 }
 
 /// How it went.
 #[derive(Debug)]
-pub struct Done {
+pub(crate) struct Done {
     /// As the rung says, or why it didn't start.
-    pub exit: Result<Exit, String>,
+    pub(crate) exit: Result<Exit, String>,
     /// Standard output, as far as nobody has read it.
-    pub output: String,
+    pub(crate) output: String,
     /// Standard error.
-    pub errors: String,
+    pub(crate) errors: String,
 }
 
 /// A started supervisor.
-pub struct Running {
+pub(crate) struct Running {
     /// Its process.
-    pub child: Child,
+    pub(crate) child: Child,
     /// It stops when this is closed.
-    pub stop: Option<ChildStdin>,
+    pub(crate) stop: Option<ChildStdin>,
     reply: PathBuf,
     _directory: Option<TempDir>,
 }
 
 impl Sandbox {
     /// `sh -c SCRIPT` as root, without network.
-    pub fn new(rung: Rung, script: &str) -> Self {
+    pub(crate) fn new(rung: Rung, script: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path().join("root");
         for name in ["bin", "dev", "etc", "proc", "sys", "tmp", "../outside"] {
@@ -90,45 +93,45 @@ impl Sandbox {
     }
 
     /// The command's environment.
-    pub fn environment(&mut self, variables: &[&str]) {
+    pub(crate) fn environment(&mut self, variables: &[&str]) {
         let secret = |variable: &&str| Secret(Zeroizing::new(variable.as_bytes().to_vec()));
         self.trial.command.environment = variables.iter().map(secret).collect();
     }
 
     /// A variable of the supervisor's environment.
-    pub fn outer_environment(&mut self, name: &str, value: &str) {
+    pub(crate) fn outer_environment(&mut self, name: &str, value: &str) {
         self.outer.push((name.to_owned(), value.to_owned()));
     }
 
     /// The root directory.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.trial.root
     }
 
     /// A directory that the command doesn't see.
-    pub fn outside(&self) -> PathBuf {
+    pub(crate) fn outside(&self) -> PathBuf {
         self.directory.path().join("outside")
     }
 
     /// Writes a file of the root file system.
-    pub fn write(&self, path: &str, content: &str) {
+    pub(crate) fn write(&self, path: &str, content: &str) {
         fs::write(self.root().join(path), content).expect("a file");
     }
 
     /// Lets `nobody` be the supervisor, to whom all files belong then.
-    pub fn run_as_nobody(&mut self) {
+    pub(crate) fn run_as_nobody(&mut self) {
         self.nobody = true;
         let status = Command::new("chown").args(["-hR", "65534:65534"]).arg(self.directory.path()).status();
         assert!(status.expect("chown").success());
     }
 
     /// Runs it to its end.
-    pub fn run(&self) -> Done {
+    pub(crate) fn run(&self) -> Done {
         self.launch().wait()
     }
 
     /// Starts it.
-    pub fn start(self) -> Running {
+    pub(crate) fn start(self) -> Running {
         let running = self.launch();
         Running { _directory: Some(self.directory), ..running }
     }
@@ -138,7 +141,7 @@ impl Sandbox {
         fs::write(&request, postcard::to_allocvec(&self.trial).expect("a request")).expect("a file");
         let _ = fs::remove_file(&reply);
         // Where cargo puts it, `nobody` may have no access.
-        fs::copy(PROGRAM, &program).expect("the program");
+        copy_program(&program);
         let mut command = Command::new(match self.within.first() {
             Some(outer) => Path::new(outer),
             None if self.nobody => Path::new("setpriv"),
@@ -172,7 +175,7 @@ impl Sandbox {
 
 impl Running {
     /// Waits for the end.
-    pub fn wait(self) -> Done {
+    pub(crate) fn wait(self) -> Done {
         let Self { child, stop, reply, _directory } = self;
         let output = child.wait_with_output().expect("our child");
         drop(stop);
@@ -184,6 +187,11 @@ impl Running {
     }
 }
 
+/// By another process: while this one had it open to write, a child of another test could inherit that, and nobody could execute it.
+fn copy_program(to: &Path) {
+    assert!(Command::new("cp").args([Path::new(PROGRAM), to]).status().expect("cp").success());
+}
+
 fn applets() -> &'static [String] {
     static APPLETS: OnceLock<Vec<String>> = OnceLock::new();
     APPLETS.get_or_init(|| {
@@ -193,20 +201,20 @@ fn applets() -> &'static [String] {
 }
 
 /// Seconds that are no other test's: an argument of `sleep` by which its process is found.
-pub fn marker() -> String {
+pub(crate) fn marker() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("7{:07}{:03}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Whether a process of this machine has the marker among its arguments.
-pub fn is_alive(marker: &str) -> bool {
+pub(crate) fn is_alive(marker: &str) -> bool {
     fs::read_dir("/proc").expect("/proc").flatten().any(|entry| {
         fs::read(entry.path().join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(marker))
     })
 }
 
 /// Whether this place has the namespaces that the tests need: as the machine says, not as the code under test does.
-pub fn namespaces_allowed() -> bool {
+pub(crate) fn namespaces_allowed() -> bool {
     let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     let map = if root { "--user" } else { "--map-auto" };
     let arguments = ["--map-root-user", map, "--mount", "--pid", "--fork", "--mount-proc", "true"];
@@ -214,10 +222,10 @@ pub fn namespaces_allowed() -> bool {
 }
 
 /// What the probe prints, with arguments for setpriv(1).
-pub fn probe(arguments: &[&str]) -> String {
+pub(crate) fn probe(arguments: &[&str]) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     let program = directory.path().join("program");
-    fs::copy(PROGRAM, &program).expect("the program");
+    copy_program(&program);
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("ours");
     let output = Command::new("setpriv").args(arguments).arg(&program).arg(directory.path()).output().expect("setpriv");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -228,16 +236,16 @@ pub fn probe(arguments: &[&str]) -> String {
 }
 
 /// Ranges of ids for `nobody`, for as long as it lives.
-pub struct Ranges(());
+pub(crate) struct Ranges(());
 
 const LINE: &str = "nobody:1000000000:65536\n";
 
 impl Ranges {
     /// Gives them; none where that isn't possible, or `nobody` has some already.
-    pub fn of_nobody() -> Option<Self> {
+    pub(crate) fn of_nobody() -> Option<Self> {
         let installed = Path::new("/usr/bin/newuidmap").exists();
-        let has = |file: &&str| fs::read_to_string(file).is_ok_and(|text| text.contains("nobody"));
-        if !installed || FILES.iter().any(|file| has(&file)) {
+        let has = |file: &str| fs::read_to_string(file).is_ok_and(|text| text.contains("nobody"));
+        if !installed || FILES.iter().any(|file| has(file)) {
             return None;
         }
         for file in FILES {
@@ -247,7 +255,7 @@ impl Ranges {
     }
 
     /// The first id of the range.
-    pub fn first(&self) -> u32 {
+    pub(crate) fn first(&self) -> u32 {
         1_000_000_000
     }
 }

@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{FileType, Gid, MemfdFlags, SeekFrom, Uid, fchown, fstat, memfd_create, seek};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
 use super::channel::{Channel, Message};
 use super::{During, command, network, view};
 use crate::request::{Exit, Network, User};
-use crate::rung::{Prepared, wait::exit};
+use crate::rung::{self, Prepared};
 use crate::sys::check;
 use crate::sys::process::{Side, clone_into, die_with_parent_and_hide, fork, leave, reap, reset_signals};
 
@@ -156,8 +156,8 @@ fn keep_only(channel: &Channel) -> io::Result<()> {
 /// Reaps whatever ends until the command does. Others may go on: they die with this process.
 fn outlive(command: Pid) -> io::Result<Exit> {
     loop {
-        match waitpid(None, WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == command => return Ok(exit(status)),
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == command => return Ok(rung::wait::exit(status)),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
