@@ -4,6 +4,7 @@
 //! that nobody else works in the directory meanwhile. Names of an image are never followed as links: each file is reached by
 //! descriptors of the directories above it, which are directories of the snapshot.
 
+mod assemble;
 mod changes;
 mod index;
 mod look;

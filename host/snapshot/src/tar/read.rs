@@ -330,14 +330,12 @@ impl Extensions {
 pub(crate) fn is_header(bytes: &[u8; BLOCK as usize]) -> bool {
     let header = Header::from_byte_slice(bytes);
     let Ok(announced) = header.cksum() else { return false };
-    let signed: i64 = bytes
-        .iter()
-        .enumerate()
-        .map(|(at, byte)| if (148..156).contains(&at) { 32 } else { i64::from(byte.cast_signed()) })
-        .sum();
-    let unsigned: u32 =
-        bytes.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) }).sum();
-    announced == unsigned || i64::from(announced) == signed
+    // The checksum's own field counts as blanks.
+    let (own, blanks) = (&bytes[148..156], 8 * u32::from(b' '));
+    let unsigned = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
+    let signed = |bytes: &[u8]| bytes.iter().map(|byte| i32::from(byte.cast_signed())).sum::<i32>();
+    announced == unsigned(bytes) - unsigned(own) + blanks
+        || i64::from(announced) == i64::from(signed(bytes) - signed(own)) + i64::from(blanks)
 }
 
 fn owner(extension: Option<u64>, header: Result<u64>) -> Result<u32> {

@@ -146,7 +146,7 @@ fn listing(snapshot: &Snapshot) -> Listing {
                     }
                     LeafBody::Symlink(target) => ("symlink".to_owned(), target.to_vec()),
                     LeafBody::Fifo => ("fifo".to_owned(), Vec::new()),
-                    LeafBody::Device { block, major, minor } => (format!("{block} {major}:{minor}"), Vec::new()),
+                    LeafBody::Device { block, major, minor } => (format!("{block}-{major}:{minor}"), Vec::new()),
                 };
                 line(&what, attributes.mode, owner, seconds, &body, first.as_deref())
             }
@@ -177,7 +177,7 @@ fn disk_listing(root: &Path) -> Listing {
             }
             kind if kind.is_fifo() => ("fifo".to_owned(), Vec::new()),
             kind if kind.is_block_device() || kind.is_char_device() => {
-                (format!("{} {major}:{minor}", kind.is_block_device()), Vec::new())
+                (format!("{}-{major}:{minor}", kind.is_block_device()), Vec::new())
             }
             _ => ("file".to_owned(), fs::read(&full).unwrap()),
         };

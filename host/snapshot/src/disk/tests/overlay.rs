@@ -112,7 +112,7 @@ fn a_device_that_was_made_as_a_file_stays_one() {
     assert!(table.values().any(|owner| owner.device == Some((false, 4, 1))));
     let Some(upper) = overlay(&fixture, &lower, "o", "chmod 666 tty; touch fake") else { return };
     let after = base.after_run(&fixture.store, &scan(&fixture, &base, &upper).unwrap().unwrap()).unwrap();
-    assert!(listing(&after)[&b"tty"[..]].starts_with("false 4:1 666 "));
+    assert!(listing(&after)[&b"tty"[..]].starts_with("false-4:1 666 "));
     assert!(listing(&after)[&b"fake"[..]].starts_with("file "));
 }
 

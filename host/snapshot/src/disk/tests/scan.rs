@@ -67,7 +67,7 @@ fn what_is_only_touched_is_no_change() {
     assert_eq!(tree.tar(), None);
     shell(
         &tree.path,
-        "chmod 644 one; chown 0:0 one; touch -d @1 big; touch -d @1700000000 big; cp -p empty e2; mv e2 empty; touch -d @1700000000.5 empty; touch -d @1700000000 .",
+        "chmod 644 one; chown 0:0 one; touch -d @1 big; touch -d @1700000000 big; cp -p empty e2; mv e2 empty; cp -p one x; mv x one; touch -d @1700000000.5 empty; touch -d @1700000000 .",
     );
     assert_eq!(tree.tar(), None);
 }
@@ -85,7 +85,7 @@ fn each_change_has_its_entries() {
         ("chmod 600 empty", &["empty"]),
         ("chown 5 dangling -h", &["dangling"]),
         ("rm fifo", &[".wh.fifo"]),
-        ("rm -r d", &[".wh.d", "one", "two"]),
+        ("rm -r d", &[".wh.d"]),
         (
             "rm -r closed; mkdir -m 0 closed; chown nobody:nogroup closed; touch -d @1700000000 closed",
             &["closed", "closed/.wh.file"],
@@ -95,7 +95,6 @@ fn each_change_has_its_entries() {
         ("chmod 640 one", &["d", "d/three", "one", "two"]),
         ("ln empty tmp/e", &["empty", "tmp", "tmp/e"]),
         ("ln one d/four", &["d", "d/four", "d/three", "one", "two"]),
-        ("cp -p one x; mv x one", &["one"]),
         ("rm two; touch -d @1700000000 one d", &[".wh.two"]),
         ("mv tmp t2", &[".wh.tmp", "t2"]),
         ("ln -sf other to-host", &["to-host"]),
@@ -206,18 +205,18 @@ fn devices_of_a_table_are_devices() {
     tree.table.insert((metadata.dev(), metadata.ino()), owner);
     let after = base.after_run(&fixture.store, &tar(&tree).unwrap()).unwrap();
     let listed = listing(&after);
-    assert_eq!(listed[&b"null"[..]], format!("false 1:3 4666 3:0 {LATEST}  None"));
+    assert_eq!(listed[&b"null"[..]], format!("false-1:3 4666 3:0 {LATEST}  None"));
     assert_eq!(listed[&b"moved"[..]], listing(&base)[&b"tty"[..]]);
 }
 
-/// Commands of a random build step. Names that begin with `n` are new ones.
+/// Commands of a random build step; none waits for the other end of a fifo. Names that begin with `n` are new ones.
 pub(super) fn command(owners: bool) -> impl Strategy<Value = String> {
     let old = "(d/a|d/b|d/e/f|g|d|d/e|l)".prop_map(|path: String| path);
     let new = "(n1|d/n2|d/e/n3|n4/n5)".prop_map(|path: String| path);
     let any = prop_oneof![old, new.clone()];
     let change = prop_oneof![
-        (any.clone(), "[xy]{0,2}").prop_map(|(path, text)| format!("printf '{text}' >{path}")),
-        (any.clone(), "[xy]{0,2}").prop_map(|(path, text)| format!("printf '{text}' >>{path}")),
+        (any.clone(), "[xy]{0,2}").prop_map(|(path, text)| format!("test -p {path} || printf '{text}' >{path}")),
+        (any.clone(), "[xy]{0,2}").prop_map(|(path, text)| format!("test -p {path} || printf '{text}' >>{path}")),
         any.clone().prop_map(|path| format!("rm -r {path}")),
         any.clone().prop_map(|path| format!("mkdir {path}")),
         any.clone().prop_map(|path| format!("rm -r {path} && mkdir -p {path}")),
