@@ -53,13 +53,12 @@ fn mounts(name: &[u8]) -> &'static [u8] {
     }
 }
 
-/// Makes the directory that is listed where the command lists `/proc`, with what never changes. The entries serve for their names and kinds only: a
+/// Fills the directory that is listed where the command lists `/proc`, with what never changes. The entries serve for their names and kinds only: a
 /// look-up never comes to them.
 ///
 /// # Errors
 /// Of the disk.
 pub(super) fn make_listing(at: &Path) -> io::Result<()> {
-    fs::create_dir(at)?;
     for (name, target) in [("self", "1"), ("thread-self", "1/task/1"), ("mounts", "self/mounts"), ("net", "self/net")] {
         std::os::unix::fs::symlink(target, at.join(name))?;
     }
@@ -240,10 +239,10 @@ mod tests {
     #[test]
     fn listings_follow_the_processes() {
         let at = tempfile::tempdir().expect("a directory");
-        let at = at.path().join("proc");
-        make_listing(&at).expect("a listing");
-        list(&at, &[3, 4]).expect("listed");
-        list(&at, &[4]).expect("listed");
+        let at = at.path();
+        make_listing(at).expect("a listing");
+        list(at, &[3, 4]).expect("listed");
+        list(at, &[4]).expect("listed");
         assert!(at.join("4").exists() && !at.join("3").exists() && at.join("meminfo").exists());
     }
 }

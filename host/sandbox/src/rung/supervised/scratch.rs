@@ -40,14 +40,15 @@ impl Scratch {
         let scratch = Self { at: beside.join(format!("scratch-{}", std::process::id())), names: AtomicU64::new(0) };
         fs::create_dir(&scratch.at)?;
         let dev = scratch.dev();
-        fs::create_dir(&dev)?;
+        directory(&dev, 0o755)?;
         for (name, ..) in DEVICES {
             fs::write(dev.join(name), "")?;
         }
         for (name, target) in LINKS {
             symlink(target, dev.join(name))?;
         }
-        sticky(&dev.join("shm"))?;
+        directory(&dev.join("shm"), 0o1777)?;
+        directory(&scratch.proc(), 0o755)?;
         procfs::make_listing(&scratch.proc())?;
         Ok(scratch)
     }
@@ -68,7 +69,7 @@ impl Scratch {
     /// Of the disk.
     pub(super) fn directory(&self) -> io::Result<PathBuf> {
         let at = self.at.join(self.name());
-        sticky(&at)?;
+        directory(&at, 0o1777)?;
         Ok(at)
     }
 
@@ -98,9 +99,9 @@ impl Scratch {
     }
 }
 
-fn sticky(at: &Path) -> io::Result<()> {
+fn directory(at: &Path, mode: u32) -> io::Result<()> {
     fs::create_dir(at)?;
-    fs::set_permissions(at, fs::Permissions::from_mode(0o1777))
+    fs::set_permissions(at, fs::Permissions::from_mode(mode))
 }
 
 fn collect(directory: &Path, keys: &mut HashSet<(u64, u64)>) -> io::Result<()> {
