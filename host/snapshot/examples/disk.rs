@@ -1,7 +1,7 @@
 //! Measures a tree on disk: write, index, scan, remove. Usage: `disk DIR`, where the tree is a copy of DIR in a gzip layer.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use steprun_snapshot::disk::{self, Index, Limits, Owned, Owning, Scan, State};
 use steprun_snapshot::{Error, NoFetch, Result, Snapshot, Store};
@@ -34,8 +34,15 @@ fn layer(store: &Store, path: &Path) -> Result<Snapshot> {
 }
 
 fn measured<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    let begin = Instant::now();
+    let (begin, cpu) = (Instant::now(), cpu_time());
     let result = work();
-    println!("{what}: {:.3} s", begin.elapsed().as_secs_f64());
+    println!("{what}: {:.3} s wall, {:.3} s CPU", begin.elapsed().as_secs_f64(), (cpu_time() - cpu).as_secs_f64());
     result
+}
+
+/// User and system time of this process, from `/proc/self/stat`, in ticks of 10 ms.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    Duration::from_millis(10 * fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>())
 }

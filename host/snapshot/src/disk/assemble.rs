@@ -10,6 +10,9 @@ use crate::meta::Attributes;
 use crate::tree::{Directory, Leaf, LeafBody, Node, Tree, new_group};
 use crate::{Error, Result, Timestamp, name};
 
+/// The names of one file, with what was found there.
+type Names = Vec<(Vec<u8>, FoundLeaf)>;
+
 /// The new tree, as far as it is known.
 pub(super) struct Assembly<'a> {
     look: Look<'a>,
@@ -18,7 +21,7 @@ pub(super) struct Assembly<'a> {
     latest: Option<i64>,
     tree: Tree,
     /// By device and inode: all names of a file come together.
-    leaves: BTreeMap<(u64, u64), Vec<(Vec<u8>, FoundLeaf)>>,
+    leaves: BTreeMap<(u64, u64), Names>,
     sockets: Vec<Vec<u8>>,
 }
 
@@ -100,7 +103,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// Puts all names of one file.
-    fn put_leaves(&mut self, names: Vec<(Vec<u8>, FoundLeaf)>) -> Result<()> {
+    fn put_leaves(&mut self, names: Names) -> Result<()> {
         let kept: Option<Vec<Arc<Leaf>>> = names.iter().map(|(path, found)| self.equal(path, found)).collect();
         if let Some(kept) = kept.filter(|kept| is_one_file(&names, kept)) {
             for ((path, _), leaf) in names.into_iter().zip(kept) {

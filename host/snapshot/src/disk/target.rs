@@ -65,7 +65,7 @@ impl Target<'_> {
     /// Sets the modification time.
     pub(super) fn set_modified(self, at: Timestamp) -> Result<(), Errno> {
         let last_modification = Timespec { tv_sec: at.seconds, tv_nsec: at.nanoseconds.into() };
-        let times = Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT.into() }, last_modification };
+        let times = Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification };
         match self {
             Self::Open(fd) => fs::futimens(fd, &times),
             Self::Named(directory, name) => fs::utimensat(directory, name, &times, AtFlags::SYMLINK_NOFOLLOW),

@@ -89,7 +89,7 @@ impl<R: Read> TarReader<R> {
     fn hold(&mut self, bytes: u64) -> Result<()> {
         self.metadata = self.metadata.saturating_add(bytes);
         if self.metadata > MAX_METADATA {
-            return Err(Error::Invalid("the archive's names and attributes take more than 512 MiB".into()));
+            return Err(Error::Invalid("the archive's entries take more than 512 MiB of memory".into()));
         }
         Ok(())
     }
@@ -269,7 +269,7 @@ impl<R: Read> TarReader<R> {
     }
 }
 
-/// Bytes that an entry takes in a table of contents, without what is the same for each.
+/// Bytes that an entry takes in a table of contents.
 fn item_memory(item: &Item) -> u64 {
     let xattrs: usize = item.attributes.xattrs.iter().map(|(key, value)| key.len() + value.len()).sum();
     let body = match &item.body {
@@ -277,7 +277,7 @@ fn item_memory(item: &Item) -> u64 {
         Body::Symlink(target) | Body::HardLink(target) => target.len(),
         _ => 0,
     };
-    (item.path.len() + xattrs + body) as u64
+    (size_of::<Item>() + item.path.len() + xattrs + body) as u64
 }
 
 impl Extensions {
