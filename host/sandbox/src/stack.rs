@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{UnmountFlags, unmount};
 use serde::{Deserialize, Serialize};
-use steprun_snapshot::disk;
 
 use crate::error::{Result, doing};
 use crate::rung::overlay;
-use crate::workspace::make;
+use crate::workspace::{clear, make};
 
 /// Directories, from the base to the topmost.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -35,7 +34,7 @@ impl Stack {
         };
         let possible = trial().is_ok();
         // What stays goes with the workspace.
-        let _ = disk::remove(&path);
+        let _ = clear(&path);
         possible
     }
 
@@ -49,7 +48,7 @@ impl Stack {
         let upper = workspace.join(format!("layer-{}", self.directories.len()));
         let (work, path) = (workspace.join("work"), workspace.join("merged"));
         // A volatile overlay marks its work directory, and is refused a second time with the mark.
-        disk::remove(&work).map_err(doing("remove an overlay's work directory"))?;
+        clear(&work).map_err(doing("remove an overlay's work directory"))?;
         [&upper, &work, &path].into_iter().try_for_each(|path| make(path))?;
         self.copy_root(&upper).map_err(doing("give an overlay the root's mode and owner"))?;
         let lowers: Vec<&Path> = self.directories.iter().rev().map(PathBuf::as_path).collect();

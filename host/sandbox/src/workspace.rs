@@ -124,7 +124,7 @@ impl Workspace {
     /// A fresh directory for the sources of mounts.
     pub(crate) fn mounts(&self) -> io::Result<PathBuf> {
         let path = self.path.join("mounts");
-        disk::remove(&path)?;
+        clear(&path)?;
         DirBuilder::new().mode(0o755).create(&path)?;
         Ok(path)
     }
@@ -185,6 +185,14 @@ impl Workspace {
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     rung::recover(&path.join("root"))?;
     disk::remove(path)
+}
+
+/// Removes a tree, if it is there.
+pub(crate) fn clear(path: &Path) -> io::Result<()> {
+    match disk::remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
 }
 
 /// How a rung keeps owners on disk.
