@@ -1,5 +1,8 @@
 //! The work that is compared.
 
+mod run;
+
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -16,6 +19,8 @@ pub(crate) struct Site {
     one_big_file: Context,
     many_files: Context,
     archive: tempfile::TempDir,
+    /// Made when a case asks for it: it takes minutes.
+    run: OnceCell<run::Scene>,
 }
 
 /// A piece of work, and the tools that can do it; the first is steprun.
@@ -61,7 +66,12 @@ impl Site {
             one_big_file,
             many_files,
             first,
+            run: OnceCell::new(),
         }
+    }
+
+    fn run(&self) -> &run::Scene {
+        self.run.get_or_init(run::Scene::new)
     }
 
     fn steprun(&self, words: &[&str]) -> Command {
@@ -131,7 +141,7 @@ fn skopeo_copy(from: &str, to: &str) -> Vec<Command> {
 
 /// All cases.
 pub(crate) fn all() -> Vec<Case> {
-    vec![
+    let mut cases = vec![
         Case {
             name: "start",
             tools: vec![
@@ -197,5 +207,7 @@ pub(crate) fn all() -> Vec<Case> {
                 }),
             ],
         },
-    ]
+    ];
+    cases.extend(run::all());
+    cases
 }

@@ -113,6 +113,13 @@ impl Base {
         self
     }
 
+    /// Adds a layer that is a tar already.
+    #[must_use]
+    pub(crate) fn tar(mut self, tar: Vec<u8>) -> Self {
+        self.layers.push(tar);
+        self
+    }
+
     /// Writes it as an OCI layout, under the name `image`, and gives the manifest's digest.
     pub fn write(mut self, layout: &Path) -> String {
         fs::create_dir_all(layout.join("blobs/sha256")).unwrap();

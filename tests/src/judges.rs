@@ -8,6 +8,14 @@ use serde_json::Value;
 use crate::registry::Registry;
 use crate::tools::tool;
 
+/// The digests of an image's layers, base first.
+#[track_caller]
+pub fn layers(registry: &Registry, image: &str) -> Vec<String> {
+    let manifest: Value = serde_json::from_slice(&raw_manifest(registry, image)).unwrap();
+    let layers = manifest["layers"].as_array().unwrap().iter();
+    layers.map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
+}
+
 /// Runs a command that must succeed, and gives its standard output.
 #[track_caller]
 fn judge(command: &mut Command) -> Vec<u8> {

@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Tool and package.
-const PACKAGES: [(&str, &str); 4] =
-    [("docker-registry", "docker-registry"), ("skopeo", "skopeo"), ("umoci", "umoci"), ("cargo", "cargo")];
+/// Tool and package, where the names differ.
+const PACKAGES: [(&str, &str); 3] = [("busybox", "busybox-static"), ("newuidmap", "uidmap"), ("setpriv", "util-linux")];
 
 /// A command that runs a tool of the `PATH`.
 pub fn tool(name: &str) -> Command {
+    Command::new(path_of(name))
+}
+
+/// Where a tool of the `PATH` is.
+pub(crate) fn path_of(name: &str) -> PathBuf {
     let package = PACKAGES.iter().find(|(tool, _)| *tool == name).map_or(name, |(_, package)| package);
-    let path = find(name).unwrap_or_else(|| {
+    find(name).unwrap_or_else(|| {
         panic!("this test needs `{name}`, which is not in PATH: install it with `apt-get install {package}`")
-    });
-    Command::new(path)
+    })
 }
 
 fn find(name: &str) -> Option<PathBuf> {

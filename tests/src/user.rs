@@ -1,17 +1,14 @@
 //! A user of the binary: an own home, a clean environment, and an eye on what comes out.
 
-use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::running::Running;
 use crate::workspace;
-
-/// No single call may take longer: a test that hangs must fail.
-const LIMIT: Duration = Duration::from_secs(300);
 
 /// The binary under test: `STEPRUN_BIN`, or the release build of this workspace.
 pub fn binary() -> PathBuf {
@@ -67,7 +64,7 @@ impl User {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("TMPDIR", self.home())
             .current_dir(self.home());
-        Steprun { command, input: Vec::new() }
+        Steprun::of(command)
     }
 
     /// Runs `steprun ARGUMENTS` and expects it to succeed.
@@ -99,6 +96,11 @@ pub struct Steprun {
 }
 
 impl Steprun {
+    /// A call by a command that leads to the binary in the end.
+    pub(crate) fn of(command: Command) -> Self {
+        Self { command, input: Vec::new() }
+    }
+
     /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
@@ -132,65 +134,26 @@ impl Steprun {
         self.command
     }
 
+    /// Starts it, for callers that do something meanwhile.
+    #[track_caller]
+    pub fn spawn(self) -> Running {
+        Running::start(self.command, self.input)
+    }
+
     /// Runs it to its end.
     ///
     /// # Panics
     /// If it does not end within five minutes.
     #[track_caller]
-    pub fn run(mut self) -> Outcome {
-        let line = described(&self.command);
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().unwrap();
-        let (mut stdin, input) = (child.stdin.take().unwrap(), self.input);
-        let stdout = collect(child.stdout.take().unwrap());
-        let stderr = collect(child.stderr.take().unwrap());
-        // A step that does not read its input closes it: no error of ours.
-        let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-        let start = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if start.elapsed() > LIMIT {
-                let _ = child.kill();
-                let _ = child.wait();
-                panic!("{line} did not end within {LIMIT:?}; stderr:\n{}", lossy(&stderr.join().unwrap()));
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        };
-        let elapsed = start.elapsed();
-        writer.join().unwrap();
-        Outcome {
-            line,
-            status: status.code(),
-            stdout: stdout.join().unwrap(),
-            stderr: lossy(&stderr.join().unwrap()),
-            elapsed,
-        }
+    pub fn run(self) -> Outcome {
+        self.spawn().wait()
     }
-}
-
-fn described(command: &Command) -> String {
-    let words: Vec<OsString> = command.get_args().map(OsStr::to_owned).collect();
-    format!("steprun {}", words.join(OsStr::new(" ")).to_string_lossy())
-}
-
-fn collect(mut stream: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
-        bytes
-    })
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// What came of a call.
 #[derive(Debug)]
 pub struct Outcome {
-    line: String,
+    pub(crate) line: String,
     /// The exit status; none if a signal ended it.
     pub status: Option<i32>,
     /// Standard output.

@@ -4,12 +4,22 @@ use std::process::{Command, Stdio};
 
 use crate::{Result, call, cargo};
 
-/// Programs that judge what we push, and the Debian packages that have them.
-const JUDGES: [(&str, &str); 3] = [("docker-registry", "docker-registry"), ("skopeo", "skopeo"), ("umoci", "umoci")];
+/// Programs that judge what we push or make places to run in, and the Debian packages that have them.
+const TOOLS: [(&str, &str); 8] = [
+    ("docker-registry", "docker-registry"),
+    ("skopeo", "skopeo"),
+    ("umoci", "umoci"),
+    ("runc", "runc"),
+    ("busybox", "busybox-static"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("newuidmap", "uidmap"),
+    // It has no program: the file is where `tests/src/places/seccomp.rs` reads it.
+    ("/usr/share/containers/seccomp.json", "golang-github-containers-common"),
+];
 
 /// Checks the format and the generated reference, runs lints and all tests; `words` go to the test runner.
 pub(crate) fn run(words: &[String]) -> Result {
-    install_judges()?;
+    install_tools()?;
     call(cargo().args(["fmt", "--all", "--check"]))?;
     crate::docs::run(&["--check".to_owned()])?;
     call(cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
@@ -22,10 +32,10 @@ fn has_nextest() -> bool {
     found.is_ok_and(|status| status.success())
 }
 
-/// Installs the judges that are missing, by the system's package manager.
-fn install_judges() -> Result {
+/// Installs the tools that are missing, by the system's package manager.
+fn install_tools() -> Result {
     let missing: Vec<&str> =
-        JUDGES.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+        TOOLS.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -1,0 +1,101 @@
+//! RUN on each rung of the ladder, beside the same command in a plain chroot: what the sandbox, and the layer that it makes, cost.
+//!
+//! The chroot neither finds out what changed nor packs it, so the ratio of a short command is that of the whole build.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use steprun_tests::{Context, Inside, Place, Registry, layout_of, rootfs::Debian, unpack};
+
+use super::{Case, Site, Tool};
+
+/// How many files the compiler gets.
+const SOURCES: usize = 150;
+
+/// The packages are fetched before, so that the network is not measured.
+const PREPARE: &str = "RUN rm -f /etc/apt/apt.conf.d/docker-clean; apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev make && apt-get install -y --download-only --no-install-recommends curl git";
+
+const NOTHING: &str = "true";
+const INSTALL: &str = "apt-get install -y --no-download --no-install-recommends curl git > /tmp/log 2>&1";
+const COMPILE: &str = "cp -r /src /made && make -s -C /made -j2";
+
+/// Where RUN is measured: an image with a compiler and packages, unpacked for the chroot, and a place for each rung.
+pub(crate) struct Scene {
+    registry: Registry,
+    work: tempfile::TempDir,
+    root: PathBuf,
+    inside: [Inside; 3],
+    contexts: Vec<(&'static str, Context)>,
+}
+
+impl Scene {
+    /// Takes some minutes and the network.
+    pub(crate) fn new() -> Self {
+        let registry = Registry::plain();
+        Debian::get().push(&registry, "debian:1");
+        let mut context =
+            Context::with_dockerfile(&format!("FROM {}\n{PREPARE}\nCOPY src /src\n", registry.image("debian:1")));
+        let functions =
+            (0..20).map(|number| format!("int f{number}(int a) {{ return printf(\"%d\", a * {number}); }}\n"));
+        let source = format!("#include <stdio.h>\n#include <stdlib.h>\n{}", functions.collect::<String>());
+        let objects: Vec<String> = (0..SOURCES).map(|number| format!("s{number}.o")).collect();
+        context = context.file("src/Makefile", format!("all: {}\n", objects.join(" ")));
+        for number in 0..SOURCES {
+            context = context.file(&format!("src/s{number}.c"), &source);
+        }
+        let builder = Place::Machine.enter(&[context.path()]);
+        builder.build(context.path(), &registry.image("bench:1"), &["--allow-net"]).run().succeeded();
+        let work = tempfile::tempdir().expect("a temporary directory can be made");
+        let root = unpack(&layout_of(&registry, "bench:1", work.path()), "image", work.path());
+        let dockerfile = |line| Context::with_dockerfile(&format!("FROM {}\nRUN {line}\n", registry.image("bench:1")));
+        let contexts: Vec<_> = [NOTHING, INSTALL, COMPILE].map(|line| (line, dockerfile(line))).into();
+        let sees: Vec<_> = contexts.iter().map(|(_, context)| context.path()).collect();
+        let inside = Place::RUNGS.map(|place| place.enter(&sees));
+        Self { work, root, inside, contexts, registry }
+    }
+
+    fn build(&self, rung: usize, line: &str, run: usize) -> Vec<Command> {
+        let (_, context) = self.contexts.iter().find(|(known, _)| *known == line).expect("a line of this file");
+        let image = self.registry.image(&format!("bench/run-{rung}-{run}:1"));
+        vec![self.inside[rung].build(context.path(), &image, &[]).into_command()]
+    }
+
+    /// On an overlay, so that each run begins with the same files, in namespaces that end with it.
+    fn chroot(&self, line: &str) -> Vec<Command> {
+        let script = "mount -t tmpfs none \"$1\"; mkdir \"$1/upper\" \"$1/work\" \"$1/merged\"; \
+                      mount -t overlay -o \"lowerdir=$2,upperdir=$1/upper,workdir=$1/work\" none \"$1/merged\"; \
+                      mount -t proc none \"$1/merged/proc\"; mount --rbind /dev \"$1/merged/dev\"; exec chroot \"$1/merged\" /bin/sh -c \"$3\"";
+        let mut command = Command::new("unshare");
+        let over = self.work.path().join("over");
+        // It is there after the first run.
+        let _ = std::fs::create_dir(&over);
+        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "sh", "-euc", script, "chroot"]);
+        command.arg(over).arg(&self.root).arg(line);
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("DEBIAN_FRONTEND", "noninteractive");
+        vec![command]
+    }
+}
+
+/// A case of one line by all rungs and the chroot.
+macro_rules! case {
+    ($name:literal, $line:ident) => {
+        Case {
+            name: $name,
+            tools: vec![
+                tool("steprun, userns", "steprun", |site, run| site.run().build(0, $line, run)),
+                tool("steprun, chroot", "runc", |site, run| site.run().build(1, $line, run)),
+                tool("steprun, supervised", "runc", |site, run| site.run().build(2, $line, run)),
+                tool("plain chroot", "unshare", |site, _| site.run().chroot($line)),
+            ],
+        }
+    };
+}
+
+fn tool(name: &'static str, program: &'static str, commands: fn(&Site, usize) -> Vec<Command>) -> Tool {
+    Tool { name, program, commands }
+}
+
+/// The cases.
+pub(crate) fn all() -> Vec<Case> {
+    vec![case!("run-nothing", NOTHING), case!("run-install", INSTALL), case!("run-compile", COMPILE)]
+}
