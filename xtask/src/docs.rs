@@ -4,14 +4,16 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
-use crate::{Result, build, root, steprun};
+use crate::{Result, build, dockerfile_table, root, steprun};
 
-/// Writes docs/reference.md, or with `--check` fails where it is not what the binary says.
+/// Writes docs/dockerfile.md and docs/reference.md, or with `--check` fails where they are not what tests and binary say.
 pub(crate) fn run(words: &[String]) -> Result {
+    let check = words.iter().any(|word| word == "--check");
+    dockerfile_table::run(check)?;
     build()?;
     let path = root().join("docs/reference.md");
     let text = reference()?;
-    if words.iter().any(|word| word == "--check") {
+    if check {
         let written = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         return if written == text {
             Ok(())

@@ -1,6 +1,7 @@
 //! Tasks of the workspace that cargo has no word for: `cargo xtask demo|test|docs|bench`.
 
 mod demo;
+mod dockerfile_table;
 mod docs;
 mod test;
 

@@ -1,7 +1,7 @@
 //! `.dockerignore` (moby/patternmatcher and its `ignorefile`), and the patterns of `--exclude`.
 //!
-//! Known difference: `\d`, `\w` and the like stand for the letter, as in `filepath.Match`; moby makes a regular expression of a
-//! pattern, in which they are classes.
+//! Known differences: `\d`, `\w` and the like stand for the letter, and `^` for itself, as in `filepath.Match`; moby makes a regular
+//! expression of a pattern, in which they are classes and an anchor.
 
 use crate::diagnostic::Diagnostic;
 use crate::glob::{BadPattern, Chars, Run, Token};
@@ -173,7 +173,7 @@ fn shape(pattern: &str) -> Result<Shape, BadPattern> {
     if tokens.iter().all(literal) && !pattern.contains('\\') {
         return Ok(Shape::Exact);
     }
-    if plain_suffix && tokens.iter().skip(1).all(literal) && !pattern.contains('\\') {
+    if plain_suffix && tokens.iter().skip(1).all(literal) && !pattern.contains(['\\', ']']) {
         tokens[0] = Token::All;
     }
     Ok(Shape::Tokens(tokens))

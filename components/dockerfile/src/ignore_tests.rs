@@ -32,6 +32,8 @@ fn row_140_patterns() {
         ("**/file", "file", true),
         ("**/file", "dir/xfile", false),
         ("**file*", "xfiley", false),
+        ("**a]", "xa]", false),
+        ("**a]", "x/a]", true),
         ("**file*", "dir/filey", true),
         ("**/file*", "dir/dir/file.txt", true),
         ("**/file*txt", "dir/dir/file.txt", true),
@@ -197,7 +199,74 @@ fn text(rules: &[(bool, Vec<&str>)]) -> String {
     rules.iter().map(|(negated, parts)| format!("{}{}\n", if *negated { "!" } else { "" }, parts.join("/"))).collect()
 }
 
+/// A cleaned pattern as moby/patternmatcher reads it, by trying everything: what its regular expressions mean, and the short cut
+/// for `**` in front of plain text.
+fn moby(pattern: &str, path: &str) -> bool {
+    if let Some(suffix) = pattern.strip_prefix("**").filter(|rest| !rest.contains(['*', '?', '[', ']', '\\'])) {
+        return path.ends_with(suffix) || suffix.strip_prefix('/') == Some(path);
+    }
+    let (pattern, path): (Vec<char>, Vec<char>) = (pattern.chars().collect(), path.chars().collect());
+    moby_from(&pattern, &path)
+}
+
+fn moby_from(pattern: &[char], path: &[char]) -> bool {
+    let behind = |ends: &dyn Fn(&[char]) -> bool, rest: &[char]| {
+        (0..=path.len()).any(|length| ends(&path[..length]) && moby_from(rest, &path[length..]))
+    };
+    let one = |taken: bool, rest: &[char]| taken && moby_from(rest, &path[1..]);
+    let first = path.first().copied();
+    match pattern {
+        [] => path.is_empty(),
+        ['*', '*'] | ['*', '*', '/'] => true,
+        ['*', '*', '/', rest @ ..] | ['*', '*', rest @ ..] => {
+            behind(&|text| text.last().is_none_or(|last| *last == '/'), rest)
+        }
+        ['*', rest @ ..] => behind(&|text| !text.contains(&'/'), rest),
+        ['?', rest @ ..] => one(first.is_some_and(|next| next != '/'), rest),
+        ['\\', own, rest @ ..] => one(first == Some(*own), rest),
+        ['[', rest @ ..] => {
+            let (takes, rest) = class(rest, first);
+            one(takes, rest)
+        }
+        [own, rest @ ..] => one(first == Some(*own), rest),
+    }
+}
+
+/// Whether a class, behind its `[`, takes a character, and what follows the class.
+fn class(text: &[char], next: Option<char>) -> (bool, &[char]) {
+    let (negated, mut rest) = match text {
+        ['^', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    let mut takes = false;
+    loop {
+        let (low, high);
+        (low, rest) = member(rest);
+        (high, rest) = if let ['-', after @ ..] = rest { member(after) } else { (low, rest) };
+        takes |= next.is_some_and(|next| (low..=high).contains(&next));
+        if let [']', after @ ..] = rest {
+            return (next.is_some() && takes != negated, after);
+        }
+    }
+}
+
+fn member(text: &[char]) -> (char, &[char]) {
+    match text {
+        ['\\', own, rest @ ..] | [own, rest @ ..] => (*own, rest),
+        [] => panic!("the pattern is well formed"),
+    }
+}
+
 proptest! {
+    #[test]
+    fn equals_what_moby_does(pattern in r"[ab*?/.\[\]^\\-]{1,8}", path in "[ab/.^\\]-]{1,8}") {
+        let Ok(matcher) = Matcher::new(&pattern) else { return Ok(()) };
+        let ([rule], Some(path)) = (matcher.rules(), relative(&path)) else { return Ok(()) };
+        let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+        let expected = parents.chain([path.as_str()]).any(|path| moby(&rule.pattern, path));
+        prop_assert_eq!(matcher.matches(&path), expected && !rule.negated);
+    }
+
     #[test]
     fn equals_the_definition(rules in rules(), path in path()) {
         prop_assert_eq!(matcher(&text(&rules)).matches(&path.join("/")), naive_file(&rules, &path));

@@ -20,6 +20,19 @@ pub struct Dockerfile {
     pub warnings: Vec<Diagnostic>,
     /// Empty lines between continuation lines.
     pub empty_continuations: Vec<Span>,
+    /// Comments that stand where descriptions do and aren't any.
+    pub stray_comments: Vec<StrayComment>,
+}
+
+/// A comment right above a FROM with a name or an ARG that doesn't start with the name: see [`Stage::description`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StrayComment {
+    /// FROM or ARG.
+    pub keyword: &'static str,
+    /// What the comment should start with: the name, or `<arg_key>` when there are several.
+    pub name: String,
+    /// The instruction below the comment.
+    pub span: Span,
 }
 
 /// `# escape=`, `# syntax=` and `# check=` (reference, "Parser directives").
@@ -63,7 +76,7 @@ pub struct Stage {
     pub from: From,
     /// Name after AS, lower-cased; matches `[a-z][a-z0-9-_.]*`.
     pub name: Option<String>,
-    /// Comment right above FROM that starts with the stage's name, without that name.
+    /// Comment right above FROM that starts with the stage's name, without that name. An empty line parts them.
     pub description: Option<String>,
     /// What stands below FROM, in order.
     pub instructions: Vec<Instruction>,

@@ -17,7 +17,7 @@ pub(crate) struct Line {
     shares: Vec<(usize, usize)>,
     /// From the first to the last character in the source.
     pub(crate) span: Span,
-    /// Comment lines right above, without `#`.
+    /// Comment lines right above, without `#`; an empty line or an empty comment parts them from others.
     pub(crate) comments: Vec<String>,
     /// Empty lines between continuation lines.
     pub(crate) empty: Vec<Span>,
@@ -135,6 +135,7 @@ impl<'s> Reader<'s> {
                 continue;
             }
             if trimmed.is_empty() {
+                comments.clear();
                 continue;
             }
             let line = self.continued(Physical { start, text: trimmed, full: trimmed }, comments)?;

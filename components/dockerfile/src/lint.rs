@@ -1,14 +1,21 @@
 //! The lint rules of BuildKit (`linter/ruleset.go`, `docs/rules`), as far as the Dockerfile alone decides them.
 //!
-//! Whoever plans a build adds what needs more: [`Rule::UndefinedVar`] (the base's environment), [`Rule::CopyIgnoredFile`] (the
-//! context), [`Rule::InvalidBaseImagePlatform`] (the base), [`Rule::InvalidDefaultArgInFrom`] (image references). They pass
-//! [`Rule::is_on`] first.
+//! Four rules need more than the file, and whoever plans a build has it: [`undefined_variables`] (the base's environment),
+//! [`invalid_default_args`] (image references), [`Lint::copy_ignored_file`] (the context) and
+//! [`Lint::invalid_base_image_platform`] (the base).
 
 mod from;
 mod instructions;
+mod planned;
+pub mod report;
+mod rule;
+mod variables;
 
 use crate::instruction::{Check, Dockerfile};
 use crate::span::Span;
+
+pub use rule::Rule;
+pub use variables::{invalid_default_args, undefined_variables};
 
 /// A finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,89 +28,31 @@ pub struct Lint {
     pub message: String,
 }
 
-/// BuildKit's rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
-pub enum Rule {
-    ConsistentInstructionCasing,
-    CopyIgnoredFile,
-    DuplicateStageName,
-    ExposeInvalidFormat,
-    ExposeProtoCasing,
-    FromAsCasing,
-    FromPlatformFlagConstDisallowed,
-    InvalidBaseImagePlatform,
-    InvalidDefaultArgInFrom,
-    JSONArgsRecommended,
-    LegacyKeyValueFormat,
-    MaintainerDeprecated,
-    MultipleInstructionsDisallowed,
-    NoEmptyContinuation,
-    RedundantTargetPlatform,
-    ReservedStageName,
-    SecretsUsedInArgOrEnv,
-    StageNameCasing,
-    UndefinedArgInFrom,
-    UndefinedVar,
-    WorkdirRelativePath,
-}
-
-impl Rule {
-    /// The name, as `# check=skip=` takes it.
-    pub fn name(self) -> String {
-        // A variant's debug form is its name: the names are BuildKit's.
-        format!("{self:?}")
-    }
-
-    /// The page that explains it; one rule has none.
-    pub fn url(self) -> Option<String> {
-        if self == Self::InvalidBaseImagePlatform {
-            return None;
-        }
-        Some(format!("https://docs.docker.com/go/dockerfile/rule/{}/", kebab(&self.name())))
-    }
-
-    /// Whether it is off unless `# check=experimental=` turns it on.
-    pub fn is_experimental(self) -> bool {
-        self == Self::CopyIgnoredFile
-    }
-
-    /// Whether a file's directive leaves it on. Names are compared without regard to case.
-    pub fn is_on(self, check: Option<&Check>) -> bool {
-        let named = |list: &[String]| list.iter().any(|rule| rule.eq_ignore_ascii_case(&self.name()));
-        let Some(check) = check else { return !self.is_experimental() };
-        let wanted = !self.is_experimental() || check.experimental_all || named(&check.experimental);
-        wanted && !check.skip_all && !named(&check.skip)
-    }
-}
-
-/// `JSONArgsRecommended` to `json-args-recommended`.
-fn kebab(name: &str) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    let mut out = String::new();
-    for (index, letter) in letters.iter().enumerate() {
-        let before = index.checked_sub(1).map(|before| letters[before]);
-        let after = letters.get(index + 1);
-        let starts_word = before.is_some_and(|c| c.is_lowercase()) || after.is_some_and(|c| c.is_lowercase());
-        if letter.is_uppercase() && index > 0 && starts_word {
-            out.push('-');
-        }
-        out.extend(letter.to_lowercase());
-    }
-    out
-}
-
 /// Finds what breaks the rules that the file's `# check=` directive leaves on, in the order of the text.
 pub fn lint(dockerfile: &Dockerfile) -> Vec<Lint> {
-    let check = dockerfile.directives.check.as_ref();
-    let mut findings = Findings { check, found: Vec::new() };
+    let mut findings = Findings::new(dockerfile);
     for span in &dockerfile.empty_continuations {
         findings.add(Rule::NoEmptyContinuation, *span, "Empty continuation line");
     }
+    for stray in &dockerfile.stray_comments {
+        let message =
+            format!("Comment for {} should follow the format: `# {} <description>`", stray.keyword, stray.name);
+        findings.add(Rule::InvalidDefinitionDescription, stray.span, message);
+    }
     from::check(dockerfile, &mut findings);
     instructions::check(dockerfile, &mut findings);
-    findings.found.sort_by_key(|lint| (lint.span, lint.rule));
-    findings.found
+    findings.sorted()
+}
+
+/// Why a build must fail because of its findings: `# check=error=true` asks for it. None when it need not.
+pub fn violation(check: Option<&Check>, findings: &[Lint]) -> Option<String> {
+    if findings.is_empty() || !check.is_some_and(|check| check.error) {
+        return None;
+    }
+    let mut rules: Vec<String> = findings.iter().map(|lint| lint.rule.name()).collect();
+    rules.sort();
+    rules.dedup();
+    Some(format!("lint violation found for rules: {}", rules.join(", ")))
 }
 
 /// Findings of rules that are on.
@@ -112,11 +61,21 @@ struct Findings<'d> {
     found: Vec<Lint>,
 }
 
-impl Findings<'_> {
+impl<'d> Findings<'d> {
+    fn new(dockerfile: &'d Dockerfile) -> Self {
+        Self { check: dockerfile.directives.check.as_ref(), found: Vec::new() }
+    }
+
     fn add(&mut self, rule: Rule, span: Span, message: impl Into<String>) {
         if rule.is_on(self.check) {
             self.found.push(Lint { rule, span, message: message.into() });
         }
+    }
+
+    /// In the order of the text.
+    fn sorted(mut self) -> Vec<Lint> {
+        self.found.sort_by_key(|lint| (lint.span, lint.rule));
+        self.found
     }
 }
 

@@ -4,18 +4,20 @@ mod arguments;
 mod copy;
 mod kind;
 mod run;
+mod stages;
 #[cfg(test)]
 mod tests;
 
 use crate::diagnostic::Diagnostic;
 use crate::directive::DirectiveReader;
 use crate::heredoc;
-use crate::instruction::{Arg, Dockerfile, From, Heredoc, Instruction, Kind, Stage};
+use crate::instruction::{Dockerfile, From, Heredoc, Instruction, Kind, StrayComment};
 use crate::lexical::{self, Command, Json};
 use crate::line::{Line, Reader};
 use crate::span::{Source, Span};
 use crate::suggest;
 use kind::Parsed;
+use stages::Builder;
 
 /// All keywords.
 const KEYWORDS: [&str; 18] = [
@@ -71,8 +73,8 @@ pub fn parse(source: &Source) -> Result<Dockerfile, Vec<Diagnostic>> {
     }
     let Builder { global_args, stages } = builder;
     let directives = parser.reader.directives.finish();
-    let (warnings, empty_continuations) = (parser.warnings, parser.empty);
-    Ok(Dockerfile { directives, global_args, stages, warnings, empty_continuations })
+    let (warnings, empty_continuations, stray_comments) = (parser.warnings, parser.empty, parser.stray);
+    Ok(Dockerfile { directives, global_args, stages, warnings, empty_continuations, stray_comments })
 }
 
 /// Parses a single instruction with its heredocs, such as the ONBUILD trigger of a base image. Directives don't count in it.
@@ -107,13 +109,15 @@ struct Parser<'s> {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     empty: Vec<Span>,
+    stray: Vec<StrayComment>,
     stopped: bool,
 }
 
 impl<'s> Parser<'s> {
     fn new(source: &'s Source, directives: DirectiveReader) -> Self {
         let reader = Reader::new(source, directives);
-        Self { source, reader, errors: Vec::new(), warnings: Vec::new(), empty: Vec::new(), stopped: false }
+        let (errors, warnings, empty, stray) = Default::default();
+        Self { source, reader, errors, warnings, empty, stray, stopped: false }
     }
 
     /// The next statement, or why it is none; nothing at the end and after an error that leaves no way on.
@@ -144,10 +148,16 @@ impl<'s> Parser<'s> {
             Parsed::From { platform, image, as_keyword, alias } => {
                 let name = alias.as_ref().map(|alias| alias.raw.to_lowercase());
                 let description = name.as_deref().and_then(|name| arguments::description(request.line, name));
+                let names: Vec<&str> = name.as_deref().into_iter().collect();
+                self.stray.extend(arguments::stray_comment(request.line, "FROM", &names, span));
                 let from = From { platform, image, alias, as_keyword, keyword, original, span };
                 Statement::From { from, description }
             }
             Parsed::Kind(kind) => {
+                if let Kind::Arg(args) = &kind {
+                    let names: Vec<&str> = args.iter().map(|arg| arg.name.raw.as_str()).collect();
+                    self.stray.extend(arguments::stray_comment(request.line, "ARG", &names, span));
+                }
                 self.warn_of_trigger(&kind);
                 Statement::Instruction(Instruction { kind, span, keyword, original })
             }
@@ -214,35 +224,6 @@ fn can_have_heredocs(command: &Command<'_>, escape: char) -> bool {
             !inner.keyword.text().eq_ignore_ascii_case("ONBUILD") && can_have_heredocs(&inner, escape)
         }
         _ => false,
-    }
-}
-
-/// Stages as they grow.
-#[derive(Default)]
-struct Builder {
-    global_args: Vec<Arg>,
-    stages: Vec<Stage>,
-}
-
-impl Builder {
-    fn push(&mut self, statement: Statement) -> Result<(), Diagnostic> {
-        match (statement, self.stages.last_mut()) {
-            (Statement::From { from, description }, _) => {
-                let name = from.alias.as_ref().map(|alias| alias.raw.to_lowercase());
-                let span = from.span;
-                self.stages.push(Stage { from, name, description, instructions: Vec::new(), span });
-            }
-            (Statement::Instruction(instruction), Some(stage)) => {
-                stage.span = stage.span.to(instruction.span);
-                stage.instructions.push(instruction);
-            }
-            (Statement::Instruction(Instruction { kind: Kind::Arg(args), .. }), None) => self.global_args.extend(args),
-            (Statement::Instruction(instruction), None) => {
-                let error = Diagnostic::new(instruction.span, "no build stage in current context");
-                return Err(error.with_hint("only ARG may stand before the first FROM"));
-            }
-        }
-        Ok(())
     }
 }
 

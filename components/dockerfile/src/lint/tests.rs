@@ -83,6 +83,37 @@ fn row_18_119_129_131_instructions() {
 }
 
 #[test]
+fn row_138_comments_that_describe_nothing() {
+    use Rule::InvalidDefinitionDescription as Stray;
+    let on = "# check=experimental=InvalidDefinitionDescription\n";
+    let rows: &[(&str, &[&str])] = &[
+        ("# a is this\nARG a=1\n# b is that\nFROM x AS b\n", &[]),
+        ("# this\nARG a=1\nFROM x\n", &["ARG a=1"]),
+        ("# this\n\nARG a=1\n# that\n#\nFROM x AS b\n", &[]),
+        ("FROM x\n# that\nRUN y\n# this\nARG a b\n# b\nARG a b\n", &["ARG a b"]),
+        ("# B is that\nFROM x AS b\n# no name, no description\nFROM x\n", &["FROM x AS b"]),
+        // The last line counts.
+        ("# a is this\n# and more\nARG a\nFROM x\n", &["ARG a"]),
+    ];
+    for (text, places) in rows {
+        let expected: Vec<_> = places.iter().map(|place| (Stray, (*place).to_owned())).collect();
+        assert_eq!(found(&format!("{on}{text}")), expected, "{text}");
+        assert_eq!(found(text).iter().filter(|(rule, _)| *rule == Stray).count(), 0, "it is off: {text}");
+    }
+    let messages = |text: &str| {
+        let parsed = parse(&Source::new("Dockerfile", format!("{on}{text}"))).unwrap();
+        lint(&parsed).into_iter().map(|one| one.message).collect::<Vec<_>>()
+    };
+    let expected = [
+        "ARG should follow the format: `# a",
+        "ARG should follow the format: `# <arg_key>",
+        "FROM should follow the format: `# x",
+    ];
+    let expected = expected.map(|middle| format!("Comment for {middle} <description>`"));
+    assert_eq!(messages("# no\nARG a\n# no\nARG b c\n# no\nFROM y AS x"), expected);
+}
+
+#[test]
 fn row_75_secrets() {
     use Rule::SecretsUsedInArgOrEnv as Secret;
     table(&[
@@ -111,6 +142,10 @@ fn row_12_rules_can_be_turned_off() {
     assert!(!Rule::CopyIgnoredFile.is_on(None));
     let check = Check { experimental: vec!["CopyIgnoredFile".into()], ..Check::default() };
     assert!(Rule::CopyIgnoredFile.is_on(Some(&check)));
+    assert!(!Rule::InvalidDefinitionDescription.is_on(Some(&check)));
+    let check = Check { experimental_all: true, skip: vec!["copyignoredfile".into()], ..Check::default() };
+    assert!(!Rule::CopyIgnoredFile.is_on(Some(&check)));
+    assert!(Rule::InvalidDefinitionDescription.is_on(Some(&check)));
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Keys and values of ENV, LABEL and ARG.
 
 use crate::diagnostic::Diagnostic;
-use crate::instruction::{Arg, KeyValue};
+use crate::instruction::{Arg, KeyValue, StrayComment};
 use crate::lexical::{first_and_rest, quoted_words};
 use crate::line::{Fragment, Line};
-use crate::span::Word;
+use crate::span::{Span, Word};
 
 /// A message about the whole instruction.
 fn error(text: Fragment<'_>, message: String) -> Diagnostic {
@@ -79,4 +79,15 @@ fn arg(word: Fragment<'_>, escape: char) -> Result<Arg, Diagnostic> {
 pub(super) fn description(line: &Line, name: &str) -> Option<String> {
     let mut found = line.comments.iter().filter_map(|comment| comment.strip_prefix(name)?.strip_prefix(' '));
     found.next().map(str::to_owned)
+}
+
+/// The comment above that should describe one of some names and doesn't start with any. Its last line counts.
+pub(super) fn stray_comment(line: &Line, keyword: &'static str, names: &[&str], span: Span) -> Option<StrayComment> {
+    let first = line.comments.last()?.split(' ').next()?;
+    let name = match names {
+        [] => return None,
+        [name] => (*name).to_owned(),
+        _ => "<arg_key>".to_owned(),
+    };
+    (!names.contains(&first)).then_some(StrayComment { keyword, name, span })
 }

@@ -78,7 +78,7 @@ fn row_38_wrong_stages() {
 }
 
 #[test]
-fn row_70_77_wrong_mounts() {
+fn row_77_wrong_mounts() {
     let key = "(`size` needs `type=tmpfs` before it)";
     table(&[
         ("RUN --mount=typ=ssh x", "unexpected key 'typ' in 'typ=ssh' (did you mean `type`?)", "typ=ssh"),

@@ -76,7 +76,7 @@ fn row_18_35_keys_and_values() {
 }
 
 #[test]
-fn row_38_to_44_stages_and_arguments() {
+fn row_37_38_44_45_stages_and_arguments() {
     let text =
         "ARG A=1 B=\"x y\" C\nFROM --platform=$BUILDPLATFORM a:$A@sha256:0 AS Base-1.x_y\nFROM base-1.x_y\nARG D= E";
     let parsed = file(text);
@@ -91,11 +91,14 @@ fn row_38_to_44_stages_and_arguments() {
 }
 
 #[test]
-fn row_56_57_commands() {
+fn row_56_57_120_130_commands() {
     assert_eq!(kind("CMD echo  $x"), Kind::Cmd(shell("echo  $x")));
     assert_eq!(kind("CMD"), Kind::Cmd(shell("")));
     assert_eq!(kind("ENTRYPOINT [\"a\", \"b\"]"), Kind::Entrypoint(exec(&["a", "b"])));
+    assert_eq!(kind("CMD []"), Kind::Cmd(exec(&[])));
+    assert_eq!(kind("ENTRYPOINT [ ]"), Kind::Entrypoint(exec(&[])));
     assert_eq!(kind("SHELL [\"bash\", \"-c\"]"), Kind::Shell(vec!["bash".into(), "-c".into()]));
+    assert!(refused("SHELL bash -c").0.starts_with("SHELL requires the arguments to be in JSON form"));
 }
 
 /// Resolves the only mount of a RUN with a variable `x` that is `1`.
@@ -108,7 +111,7 @@ fn mount(text: &str) -> Mount {
 }
 
 #[test]
-fn row_67_to_73_mounts() {
+fn row_67_69_71_73_78_mounts() {
     let bind = |from: Option<&str>, source: &str, writable| Mount::Bind {
         from: from.map(str::to_owned),
         source: source.to_owned(),
