@@ -121,6 +121,11 @@ impl Config {
         bytes(&value)
     }
 
+    /// The history alone, as a JSON list.
+    pub fn history_json(&self) -> String {
+        Value::from(self.history.iter().map(History::write).collect::<Vec<_>>()).to_string()
+    }
+
     /// Sets when the image was made.
     pub fn set_created(&mut self, created: Timestamp) {
         self.created = Some(time::format(created));

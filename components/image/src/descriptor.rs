@@ -49,6 +49,19 @@ impl Descriptor {
         Self { media_type: media_type.into(), ..self }
     }
 
+    /// Its place for other content: platform, annotations and unknown fields stay; `urls` and `data`, which hold or lead to the old
+    /// content, go.
+    #[must_use]
+    pub fn replaced_by(self, new: &ports::Descriptor) -> Self {
+        let ports::Descriptor { media_type, digest, size } = new.clone();
+        Self { media_type, digest, size, urls: Vec::new(), data: None, ..self }
+    }
+
+    /// The digest of the image that this manifest of an index attests something of (BuildKit, `docs/attestations/attestation-storage.md`).
+    pub fn attested(&self) -> Option<&str> {
+        self.annotations.get("vnd.docker.reference.digest").map(String::as_str)
+    }
+
     /// What the host wants to know of it.
     pub fn port(&self) -> ports::Descriptor {
         ports::Descriptor { media_type: self.media_type.clone(), digest: self.digest.clone(), size: self.size }

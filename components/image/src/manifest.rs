@@ -107,6 +107,11 @@ impl Manifest {
         blobs
     }
 
+    /// Whether it is a container image: other artifacts have manifests too, and configs of their own.
+    pub fn is_image(&self) -> bool {
+        self.artifact_type.is_none() && media_type::is_image_config(&self.config.media_type)
+    }
+
     /// The same image under OCI's media types. Docker's layers and configs have the same bytes as their OCI equals, so only the
     /// names change; BuildKit does the same when a Docker image is the base of an OCI one.
     #[must_use]
@@ -180,6 +185,27 @@ impl Index {
             .text_map("annotations", &self.annotations)
             .rest(&self.rest);
         bytes(&value)
+    }
+
+    /// The index with those of its images alone that are for one of these platforms, and with the attestations of those images.
+    /// Whatever else it names goes.
+    ///
+    /// # Errors
+    /// If there is no image for one of them, with the platforms that there are.
+    pub fn narrowed(self, wanted: &[Platform]) -> Result<Self> {
+        wanted.iter().try_for_each(|platform| self.image_for(platform).map(drop))?;
+        // An image that fits less exactly is taken where nothing else does.
+        let chosen: Vec<&str> =
+            wanted.iter().filter_map(|platform| Some(self.image_for(platform).ok()?.digest.as_str())).collect();
+        let fits = |offered: &Platform| wanted.iter().any(|platform| platform.matches(offered));
+        let stays =
+            |image: &&Descriptor| image.platform.as_ref().is_some_and(fits) || chosen.contains(&image.digest.as_str());
+        let images: Vec<String> = self.manifests.iter().filter(stays).map(|image| image.digest.clone()).collect();
+        let manifests = self.manifests.into_iter().filter(|entry| {
+            images.contains(&entry.digest)
+                || entry.attested().is_some_and(|image| images.iter().any(|one| one == image))
+        });
+        Ok(Self { manifests: manifests.collect(), ..self })
     }
 
     /// The first image for a platform. Attestations (`unknown/unknown`) are no images unless they are asked for. Where no image is for

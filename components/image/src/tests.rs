@@ -69,6 +69,44 @@ fn an_index_gives_the_image_for_a_platform() {
 }
 
 #[test]
+fn an_index_is_narrowed_to_platforms() {
+    let mut attestation = offered("unknown/unknown");
+    attestation.digest = "sha256:about-arm64".into();
+    attestation.annotations.insert("vnd.docker.reference.digest".into(), "sha256:linux/arm64/v8".into());
+    let images = ["linux/amd64", "linux/arm64/v8", "linux/arm/v6", "windows/amd64:10.0.1", "windows/amd64:10.0.2"];
+    let mut index = Index::new(images.into_iter().map(offered).chain([attestation]).collect());
+    index.annotations.insert("a".into(), "b".into());
+    for (wanted, kept) in [
+        (&["linux/amd64"][..], &["linux/amd64"][..]),
+        (&["linux/arm64", "linux/amd64"], &["linux/amd64", "linux/arm64/v8", "about-arm64"]),
+        (&["linux/arm/v7"], &["linux/arm/v6"]),
+        (&["windows/amd64"], &["windows/amd64:10.0.1", "windows/amd64:10.0.2"]),
+    ] {
+        let wanted: Vec<Platform> = wanted.iter().map(|platform| platform.parse().unwrap()).collect();
+        let narrowed = index.clone().narrowed(&wanted).unwrap();
+        let digests: Vec<&str> = narrowed.manifests.iter().map(|image| &image.digest["sha256:".len()..]).collect();
+        assert_eq!((digests.as_slice(), narrowed.annotations.len()), (kept, 1));
+    }
+    let wanted = ["linux/amd64", "linux/s390x"].map(|platform| platform.parse().unwrap());
+    assert!(matches!(index.narrowed(&wanted), Err(Error::NoPlatform { .. })));
+}
+
+#[test]
+fn a_replaced_descriptor_keeps_what_is_said_of_the_image() {
+    let entry = Descriptor::read(json!({
+        "mediaType": "a", "digest": "sha256:old", "size": 1, "urls": ["https://old"], "data": "b2xk", "x": 1,
+        "platform": {"os": "linux", "architecture": "amd64"}, "annotations": {"a": "b"},
+    }))
+    .unwrap();
+    let new = steprun_ports::Descriptor { media_type: "b".into(), digest: "sha256:new".into(), size: 2 };
+    let expected = json!({
+        "mediaType": "b", "digest": "sha256:new", "size": 2, "annotations": {"a": "b"},
+        "platform": {"architecture": "amd64", "os": "linux"}, "x": 1,
+    });
+    assert_eq!(entry.replaced_by(&new).write().to_string(), expected.to_string());
+}
+
+#[test]
 fn times_are_written_and_read() {
     for (seconds, nanoseconds, text) in [
         (0, 0, "1970-01-01T00:00:00Z"),

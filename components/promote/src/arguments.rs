@@ -19,6 +19,18 @@ pub(crate) fn platform(host: &impl Host) -> Result<Option<Platform>, Failure> {
     typed.map(|typed| typed.parse().map_err(|error| Failure::usage(format!("--platform: {error}")))).transpose()
 }
 
+/// The platforms that were asked for: `a,b`, or several values; `all` is none.
+pub(crate) fn platforms(host: &impl Host) -> Result<Vec<Platform>, Failure> {
+    let typed = host.texts("platform");
+    let words = typed.iter().flat_map(|typed| typed.split(',')).filter(|word| !matches!(*word, "" | "all"));
+    words.map(|word| word.parse().map_err(|error| Failure::usage(format!("--platform: {error}")))).collect()
+}
+
+/// Whether results are wanted as JSON.
+pub(crate) fn wants_json(host: &impl Host) -> bool {
+    host.texts("format").iter().any(|word| word == "json")
+}
+
 /// The platform of commands that need a single image: linux/amd64 unless another was asked for, as with crane.
 pub(crate) fn one_platform(host: &impl Host) -> Result<Platform, Failure> {
     Ok(platform(host)?.unwrap_or_else(|| Platform::new("linux", "amd64", None)))

@@ -2,33 +2,40 @@
 
 use std::collections::BTreeSet;
 
-use steprun_image::{Document, Platform, media_type};
+use steprun_image::{Document, Platform};
 use steprun_ports::{Descriptor, Error, Failure, Host, ImageArgument, Level, Manifest, Repository, both, concurrently};
 
-use crate::arguments::{full_name, image, platform};
-use crate::fetch::{fetch, malformed};
+use crate::arguments::{full_name, image, platforms};
+use crate::digest_tags;
+use crate::draft::describe;
+use crate::fetch::{self, malformed};
+use crate::plan::Plan;
+use crate::query::tags;
 use crate::transfer::{Rules, push_blobs, put_manifest};
 
 /// How many images are copied together. More would share more, and keep more manifests in memory.
 const BATCH: usize = 64;
 
 /// What holds for all images of one call.
-struct Options {
-    platform: Option<Platform>,
-    keep_tags: bool,
-    rules: Rules,
+pub(crate) struct Options {
+    /// Which images of an index; none for all.
+    pub(crate) platforms: Vec<Platform>,
+    pub(crate) keep_tags: bool,
+    pub(crate) rules: Rules,
 }
 
 pub(crate) async fn copy<H: Host>(host: &H) -> Result<(), Failure> {
     let (source, destination) = (image(host, "source")?, image(host, "destination")?);
-    let options = Options { platform: platform(host)?, keep_tags: host.flag("no-clobber"), rules: Rules::of(host)? };
+    let options = Options { platforms: platforms(host)?, keep_tags: host.flag("no-clobber"), rules: Rules::of(host)? };
     if host.flag("all-tags") {
         return copy_all(host, &source, &destination, &options).await;
     }
     if options.keep_tags {
         refuse_existing(&destination).await?;
     }
-    copy_images(host, &[(source, destination)], &options).await
+    let pairs = [(source, destination)];
+    copy_images(host, &pairs, &options).await?;
+    if host.flag("digest-tags") { digest_tags::copy(host, &pairs[0], &options).await } else { Ok(()) }
 }
 
 /// Copies every tag; those that are there already are left alone if tags are to be kept.
@@ -46,18 +53,30 @@ async fn copy_all<H: Host>(
         }
     }
     let kept = if options.keep_tags { tags_of(&destination.repository).await? } else { BTreeSet::new() };
-    let listing = |error| Failure::because(format!("can't list the tags of {}", source.repository.name()), error);
-    let tags = source.repository.tags().await.map_err(listing)?;
-    let wanted: Vec<String> = tags.into_iter().filter(|tag| !kept.contains(tag)).collect();
-    for batch in wanted.chunks(BATCH) {
-        let pair = |tag: &String| {
-            let tagged =
-                |image: &ImageArgument<H::Repository>| ImageArgument { tag: Some(tag.clone()), ..image.clone() };
-            (tagged(source), tagged(destination))
-        };
-        copy_images(host, &batch.iter().map(pair).collect::<Vec<_>>(), options).await?;
+    let mut wanted = tags(&source.repository).await?;
+    wanted.retain(|tag| !kept.contains(tag));
+    copy_tags(host, &source.repository, &destination.repository, &wanted, options).await
+}
+
+/// Copies these tags, some at a time.
+pub(crate) async fn copy_tags<H: Host>(
+    host: &H,
+    from: &H::Repository,
+    to: &H::Repository,
+    tags: &[String],
+    options: &Options,
+) -> Result<(), Failure> {
+    for batch in tags.chunks(BATCH) {
+        let pairs: Vec<_> = batch.iter().map(|tag| (tagged(from, tag), tagged(to, tag))).collect();
+        copy_images(host, &pairs, options).await?;
     }
     Ok(())
+}
+
+/// A tag of a repository, as if an argument had named it.
+pub(crate) fn tagged<R: Repository>(repository: &R, tag: &str) -> ImageArgument<R> {
+    let typed = format!("{}:{tag}", repository.name());
+    ImageArgument { repository: repository.clone(), typed, tag: Some(tag.into()), digest: None }
 }
 
 /// Whether a tag or digest was typed: the argument itself has the tag `latest` where none was.
@@ -65,7 +84,8 @@ fn names_more_than_repository(typed: &str) -> bool {
     typed.contains('@') || typed.rsplit('/').next().is_some_and(|last| last.contains(':'))
 }
 
-async fn tags_of<R: Repository>(repository: &R) -> Result<BTreeSet<String>, Failure> {
+/// The tags of a repository that need not be there yet.
+pub(crate) async fn tags_of<R: Repository>(repository: &R) -> Result<BTreeSet<String>, Failure> {
     match repository.tags().await {
         Ok(tags) => Ok(tags.into_iter().collect()),
         // A repository begins with its first push.
@@ -84,7 +104,7 @@ async fn refuse_existing<R: Repository>(destination: &ImageArgument<R>) -> Resul
     }
 }
 
-async fn head<R: Repository>(image: &ImageArgument<R>) -> Result<Option<Descriptor>, Failure> {
+pub(crate) async fn head<R: Repository>(image: &ImageArgument<R>) -> Result<Option<Descriptor>, Failure> {
     let head = image.repository.head(target(image)).await;
     head.map_err(|error| Failure::because(format!("can't read {}", full_name(image)), error))
 }
@@ -95,10 +115,14 @@ fn target<R>(image: &ImageArgument<R>) -> &str {
 }
 
 /// An image to be copied, and where to.
-type Pair<R> = (ImageArgument<R>, ImageArgument<R>);
+pub(crate) type Pair<R> = (ImageArgument<R>, ImageArgument<R>);
 
 /// Copies images of one repository to another together: they share blobs and children, and round trips.
-async fn copy_images<H: Host>(host: &H, pairs: &[Pair<H::Repository>], options: &Options) -> Result<(), Failure> {
+pub(crate) async fn copy_images<H: Host>(
+    host: &H,
+    pairs: &[Pair<H::Repository>],
+    options: &Options,
+) -> Result<(), Failure> {
     let roots = concurrently(options.rules.jobs, pairs, |pair| missing_root(host, pair, options)).await?;
     let new = pairs.iter().zip(&roots).filter_map(|((_, to), (_, root))| Some((target(to), root.as_ref()?)));
     let new: Vec<(&str, &Manifest)> = new.collect();
@@ -119,7 +143,7 @@ async fn missing_root<H: Host>(
     options: &Options,
 ) -> Result<(String, Option<Manifest>), Failure> {
     let (from, to) = (full_name(source), full_name(destination));
-    let (root, existing) = both(fetch(source, options.platform.as_ref()), head(destination)).await?;
+    let (root, existing) = both(chosen(host, source, &options.platforms), head(destination)).await?;
     let digest = root.descriptor.digest.clone();
     if let Some(wanted) = destination.digest.as_ref().filter(|wanted| **wanted != digest) {
         return Err(Failure::usage(format!("{from} has the digest {digest}, so it can't be copied to {wanted}")));
@@ -130,6 +154,24 @@ async fn missing_root<H: Host>(
     }
     host.log(Level::Info, &format!("copying {from} to {to}"));
     Ok((digest, Some(root)))
+}
+
+/// What is copied of an image: all of it, the image for one platform, or for several an index of those alone.
+pub(crate) async fn chosen<H: Host>(
+    host: &H,
+    image: &ImageArgument<H::Repository>,
+    platforms: &[Platform],
+) -> Result<Manifest, Failure> {
+    let [_, _, ..] = platforms else { return fetch::fetch(image, platforms.first()).await };
+    let name = full_name(image);
+    let root = fetch::fetch(image, None).await?;
+    let Document::Index(index) = fetch::parse(&name, &root)? else { return Ok(root) };
+    let all = index.manifests.len();
+    let narrowed = index.narrowed(platforms).map_err(|error| malformed(&name, &error))?;
+    if narrowed.manifests.len() == all {
+        return Ok(root);
+    }
+    describe(host, &narrowed.media_type, narrowed.to_bytes()).await
 }
 
 /// Brings manifests with all they refer to: blobs first, children before the indexes that name them, the tags last.
@@ -152,74 +194,4 @@ async fn bring<H: Host>(
         }
     }
     concurrently(rules.jobs, roots, |(reference, root)| put_manifest(to, reference, root)).await.map(drop)
-}
-
-/// What has to be brought for root manifests.
-struct Plan {
-    /// Manifests below the roots, those that they name themselves first. One that is named on several levels stands on each of them, so
-    /// that from the last level to the first children come before their parents.
-    levels: Vec<Vec<Manifest>>,
-    blobs: Vec<Descriptor>,
-}
-
-impl Plan {
-    /// Reads all manifests that the destination lacks.
-    async fn make<H: Host>(
-        from: &H::Repository,
-        to: &H::Repository,
-        roots: &[(&str, &Manifest)],
-        rules: Rules,
-    ) -> Result<Self, Failure> {
-        let mut plan = Self { levels: Vec::new(), blobs: Vec::new() };
-        let mut children = Vec::new();
-        for (_, root) in roots {
-            children.extend(plan.take_in(&from.name(), root)?);
-        }
-        while !children.is_empty() {
-            let mut seen = BTreeSet::new();
-            children.retain(|child| seen.insert(child.digest.clone()));
-            let found = concurrently(rules.jobs, &children, |child| missing_child(from, to, child)).await?;
-            let level: Vec<Manifest> = found.into_iter().flatten().collect();
-            children = Vec::new();
-            for manifest in &level {
-                children.extend(plan.take_in(&from.name(), manifest)?);
-            }
-            plan.levels.push(level);
-        }
-        Ok(plan)
-    }
-
-    /// Notes the blobs of a manifest; gives the children of an index.
-    fn take_in(&mut self, repository: &str, manifest: &Manifest) -> Result<Vec<Descriptor>, Failure> {
-        let Manifest { descriptor, content } = manifest;
-        let name = || format!("{repository}@{}", descriptor.digest);
-        match Document::parse(&descriptor.media_type, content).map_err(|error| malformed(&name(), &error))? {
-            Document::Manifest(manifest) => {
-                self.blobs.extend(manifest.blobs().into_iter().map(|blob| blob.port()));
-                Ok(Vec::new())
-            }
-            Document::Index(index) => {
-                let is_document = |child: &Descriptor| {
-                    media_type::is_index(&child.media_type) || media_type::is_manifest(&child.media_type)
-                };
-                let (documents, blobs) =
-                    index.manifests.iter().map(steprun_image::Descriptor::port).partition::<Vec<_>, _>(is_document);
-                // An index may name anything; what is no manifest is kept as a blob.
-                self.blobs.extend(blobs);
-                Ok(documents)
-            }
-        }
-    }
-}
-
-/// A child of an index, unless the destination has it: then it also has all that the child refers to.
-async fn missing_child<R: Repository>(from: &R, to: &R, child: &Descriptor) -> Result<Option<Manifest>, Failure> {
-    let head = to.head(&child.digest).await;
-    let existing =
-        head.map_err(|error| Failure::because(format!("can't read {}@{}", to.name(), child.digest), error))?;
-    if existing.is_some() {
-        return Ok(None);
-    }
-    let manifest = from.manifest(&child.digest).await;
-    manifest.map(Some).map_err(|error| Failure::because(format!("can't read {}@{}", from.name(), child.digest), error))
 }

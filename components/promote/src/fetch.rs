@@ -1,16 +1,25 @@
 //! Manifests and configs of the images that arguments name.
 
 use steprun_image::{Document, Error, Manifest, Platform, media_type};
-use steprun_ports::{self as ports, Blob, Descriptor, Failure, ImageArgument, Repository};
+use steprun_ports::{self as ports, Descriptor, Failure, ImageArgument, Repository};
 
 use crate::arguments::full_name;
-
-/// Largest config that is read. Docker's own limit is 4 MiB; some builders write more history.
-const CONFIG_LIMIT: u64 = 16 << 20;
 
 /// A document that can't be understood.
 pub(crate) fn malformed(name: &str, error: &Error) -> Failure {
     Failure::failed(format!("{name}: {error}"))
+}
+
+/// A manifest read, called `name` in messages.
+pub(crate) fn parse(name: &str, manifest: &ports::Manifest) -> Result<Document, Failure> {
+    let ports::Manifest { descriptor, content } = manifest;
+    Document::parse(&descriptor.media_type, content).map_err(|error| malformed(name, &error))
+}
+
+/// A manifest of a repository.
+pub(crate) async fn by_digest<R: Repository>(repository: &R, digest: &str) -> Result<ports::Manifest, Failure> {
+    let manifest = repository.manifest(digest).await;
+    manifest.map_err(|error| Failure::because(format!("can't read {}@{digest}", repository.name()), error))
 }
 
 /// The manifest or index of an image; with a platform, the manifest of an index's image for it.
@@ -37,25 +46,21 @@ fn child(manifest: &ports::Manifest, platform: &Platform) -> Result<Descriptor, 
     }
 }
 
-/// One image: the digest of its manifest, and the manifest read.
+/// One image: the digest and the bytes of its manifest, and the manifest read.
 pub(crate) struct Image {
     pub(crate) digest: String,
+    pub(crate) content: Vec<u8>,
     pub(crate) manifest: Manifest,
 }
 
 /// The image for a platform.
 pub(crate) async fn one<R: Repository>(image: &ImageArgument<R>, platform: &Platform) -> Result<Image, Failure> {
-    let ports::Manifest { descriptor, content } = fetch(image, Some(platform)).await?;
-    let manifest = match Document::parse(&descriptor.media_type, &content) {
-        Ok(Document::Manifest(manifest)) => *manifest,
-        Ok(Document::Index(index)) => return Err(malformed(&full_name(image), &Error::MediaType(index.media_type))),
-        Err(error) => return Err(malformed(&full_name(image), &error)),
-    };
-    Ok(Image { digest: descriptor.digest, manifest })
-}
-
-/// The bytes of an image's config.
-pub(crate) async fn config<R: Repository>(image: &ImageArgument<R>, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
-    let reading = |error| Failure::because(format!("can't read the config of {}", full_name(image)), error);
-    image.repository.blob(&manifest.config.port()).read(CONFIG_LIMIT).await.map_err(reading)
+    let found = fetch(image, Some(platform)).await?;
+    let name = full_name(image);
+    match parse(&name, &found)? {
+        Document::Manifest(manifest) => {
+            Ok(Image { digest: found.descriptor.digest, content: found.content, manifest: *manifest })
+        }
+        Document::Index(index) => Err(malformed(&name, &Error::MediaType(index.media_type))),
+    }
 }

@@ -1,20 +1,44 @@
-//! The step `promote`: copies, tags, inspects and extends images, with the commands, flags and standard output of crane.
+//! The step `promote`: copies, tags, inspects and changes images, with the commands, flags and standard output of crane.
 //!
 //! Manifests that are passed on keep their bytes. Blobs never pass through the step: it tells the host which blob belongs where.
 //! Standard output carries results only: commands that make something print `registry/repository@digest`, queries print the value,
-//! `copy`, `tag` and `delete` print nothing.
+//! `copy`, `pull`, `tag` and `delete` print nothing.
 
+mod annotation;
 mod append;
+mod archive;
 mod arguments;
+mod blob;
+mod bundle;
 mod copy;
 mod describe;
+mod diff;
+mod digest_tags;
+mod draft;
 mod edit;
-mod export;
 mod fetch;
+mod filesystem;
+mod flatten;
+mod index;
+mod list;
+mod mutate;
+mod pattern;
+mod plan;
+mod pull;
+mod push;
 mod query;
+mod rebase;
+mod retention;
+mod rewrite;
+mod semver;
+mod size;
+mod sync;
+mod target;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod validate;
+mod walk;
 
 pub use describe::describe;
 
@@ -23,18 +47,36 @@ use steprun_ports::{Failure, Host};
 /// Runs the command that was called.
 ///
 /// # Errors
-/// Whatever ends the command; nothing is printed then.
+/// Whatever ends the command. Only `validate` and `diff --exit-code` may have printed something by then.
 pub async fn run(host: &impl Host) -> Result<(), Failure> {
     match host.command().as_str() {
         "append" => append::append(host).await,
+        "blob" => blob::blob(host).await,
+        "cat" => filesystem::cat(host).await,
         "config" => query::config(host).await,
         "copy" => copy::copy(host).await,
         "delete" => edit::delete(host).await,
+        "diff" => diff::diff(host).await,
         "digest" => query::digest(host).await,
-        "export" => export::export(host).await,
+        "export" => filesystem::export(host).await,
+        "files" => filesystem::files(host).await,
+        "flatten" => flatten::flatten(host).await,
+        "index-append" => index::append(host).await,
+        "index-filter" => index::filter(host).await,
+        "index-list" => index::list(host).await,
         "ls" => query::list(host).await,
         "manifest" => query::manifest(host).await,
+        "move" => edit::r#move(host).await,
+        "mutate" => mutate::mutate(host).await,
+        "pull" => pull::pull(host).await,
+        "push" => push::push(host).await,
+        "rebase" => rebase::rebase(host).await,
+        "retention" => retention::retention(host).await,
+        "size" => size::size(host).await,
+        "sync" => sync::sync(host).await,
         "tag" => edit::tag(host).await,
+        "validate" => validate::validate(host).await,
+        "version" => query::version(host).await,
         other => Err(Failure::usage(format!("there is no command `{other}`"))),
     }
 }

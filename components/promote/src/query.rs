@@ -1,51 +1,111 @@
-//! Commands that only read: `digest`, `manifest`, `config`, `ls`.
+//! Commands that print what a registry says: `digest`, `manifest`, `config`, `ls`, `version`.
 
-use steprun_ports::{Failure, Host, Repository};
+use serde_json::{Value, json};
+use steprun_image::Document;
+use steprun_ports::{Descriptor, Failure, Host, Repository};
 
-use crate::arguments::{full_name, image, missing, one_platform, platform};
-use crate::fetch;
+use crate::arguments::{full_name, image, missing, one_platform, platform, wants_json};
+use crate::{draft, fetch};
+
+/// Largest blob or file that is printed: it passes through the step's memory.
+pub(crate) const PRINT_LIMIT: u64 = 256 << 20;
 
 pub(crate) async fn print(host: &impl Host, content: &[u8]) -> Result<(), Failure> {
     host.print(content).await.map_err(|error| Failure::because("can't write the result", error))
 }
 
+/// A JSON document on a line of its own.
+pub(crate) async fn print_json(host: &impl Host, value: &Value) -> Result<(), Failure> {
+    print(host, format!("{value}\n").as_bytes()).await
+}
+
+pub(crate) async fn version(host: &impl Host) -> Result<(), Failure> {
+    print(host, concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes()).await
+}
+
 /// Without a platform a HEAD request does.
 pub(crate) async fn digest<H: Host>(host: &H) -> Result<(), Failure> {
     let image = image(host, "image")?;
-    let digest = match platform(host)? {
-        Some(platform) => fetch::fetch(&image, Some(&platform)).await?.descriptor.digest,
+    let Descriptor { media_type, digest, size } = match platform(host)? {
+        Some(platform) => fetch::fetch(&image, Some(&platform)).await?.descriptor,
         None => {
             let name = full_name(&image);
             let head = image.repository.head(image.reference()).await;
             let found = head.map_err(|error| Failure::because(format!("can't read {name}"), error))?;
-            found.ok_or_else(|| Failure::failed(format!("{name} does not exist")))?.digest
+            found.ok_or_else(|| Failure::failed(format!("{name} does not exist")))?
         }
     };
     host.set("digest", &digest);
-    let repository = if host.flag("full-ref") { format!("{}@", image.repository.name()) } else { String::new() };
-    print(host, format!("{repository}{digest}\n").as_bytes()).await
+    let repository = image.repository.name();
+    if wants_json(host) {
+        let image = format!("{repository}@{digest}");
+        let found = json!({"image": image, "mediaType": media_type, "digest": digest, "size": size});
+        return print_json(host, &found).await;
+    }
+    let prefix = if host.flag("full-ref") { format!("{repository}@") } else { String::new() };
+    print(host, format!("{prefix}{digest}\n").as_bytes()).await
 }
 
 pub(crate) async fn manifest<H: Host>(host: &H) -> Result<(), Failure> {
     let image = image(host, "image")?;
     let manifest = fetch::fetch(&image, platform(host)?.as_ref()).await?;
+    if wants_json(host) {
+        let document = fetch::parse(&full_name(&image), &manifest)?;
+        return print_json(host, &summary(&manifest.descriptor, &document)).await;
+    }
     print(host, &manifest.content).await
+}
+
+/// What a manifest or index is about, in few words.
+fn summary(Descriptor { media_type, digest, size }: &Descriptor, document: &Document) -> Value {
+    let mut summary = json!({"mediaType": media_type, "digest": digest, "size": size});
+    match document {
+        Document::Index(index) => {
+            summary["manifests"] = index.manifests.iter().map(entry).collect();
+            summary["annotations"] = json!(index.annotations);
+        }
+        Document::Manifest(manifest) => {
+            summary["config"] = entry(&manifest.config);
+            summary["layers"] = manifest.layers.iter().map(entry).collect();
+            summary["annotations"] = json!(manifest.annotations);
+        }
+    }
+    summary
+}
+
+fn entry(descriptor: &steprun_image::Descriptor) -> Value {
+    let steprun_image::Descriptor { media_type, digest, size, platform, .. } = descriptor;
+    let mut entry = json!({"digest": digest, "mediaType": media_type, "size": size});
+    if let Some(platform) = platform {
+        entry["platform"] = platform.to_string().into();
+    }
+    entry
 }
 
 pub(crate) async fn config<H: Host>(host: &H) -> Result<(), Failure> {
     let image = image(host, "image")?;
     let found = fetch::one(&image, &one_platform(host)?).await?;
-    print(host, &fetch::config(&image, &found.manifest).await?).await
+    print(host, &draft::read_config(&image.repository, &full_name(&image), &found.manifest).await?).await
 }
 
 pub(crate) async fn list<H: Host>(host: &H) -> Result<(), Failure> {
     let repository = host.repositories("repository").into_iter().next().ok_or_else(|| missing("repository"))?;
     let name = repository.name();
-    let tags =
-        repository.tags().await.map_err(|error| Failure::because(format!("can't list the tags of {name}"), error))?;
+    let tags = tags(&repository).await?;
     let omit = host.flag("omit-digest-tags");
-    let prefix = if host.flag("full-ref") { format!("{name}:") } else { String::new() };
     let shown = tags.iter().filter(|tag| !(omit && tag.starts_with("sha256-")));
+    if wants_json(host) {
+        let tags: Vec<&String> = shown.collect();
+        // As the registry itself answers (distribution-spec, "Content Discovery"), with the registry's name.
+        return print_json(host, &json!({"name": name, "tags": tags})).await;
+    }
+    let prefix = if host.flag("full-ref") { format!("{name}:") } else { String::new() };
     let lines: String = shown.map(|tag| format!("{prefix}{tag}\n")).collect();
     print(host, lines.as_bytes()).await
+}
+
+/// All tags of a repository.
+pub(crate) async fn tags<R: Repository>(repository: &R) -> Result<Vec<String>, Failure> {
+    let tags = repository.tags().await;
+    tags.map_err(|error| Failure::because(format!("can't list the tags of {}", repository.name()), error))
 }

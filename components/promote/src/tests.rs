@@ -1,6 +1,13 @@
 //! Command lines against registries in memory.
 
-use std::collections::BTreeSet;
+mod change;
+mod index;
+mod manage;
+mod places;
+mod query;
+mod rebase;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use steprun_image::media_type::*;
@@ -324,96 +331,24 @@ fn parsed(content: &[u8]) -> Value {
     serde_json::from_slice(content).unwrap()
 }
 
-#[test]
-fn append_puts_layers_on_a_base() {
-    let (host, source, destination, diff_id) = with_layer();
-    let (_, children) = add_index(&host, &source);
-    let printed = call(
-        &host,
-        &[
-            "append",
-            "-b",
-            "source.test/app:v1",
-            "-f",
-            "layer.tar",
-            "-t",
-            "destination.test/app:v2",
-            "--set-base-image-annotations",
-        ],
-    );
-    let made = destination.find("v2").unwrap();
-    assert_eq!(printed, format!("{DESTINATION}@{}\n", made.descriptor.digest));
-    assert_eq!(host.outputs()["image"], printed.trim_end());
-    let manifest = parsed(&made.content);
-    let base = parsed(&source.find(&children[0].digest).unwrap().content);
-    assert_eq!((&manifest["layers"][0], manifest["layers"].as_array().unwrap().len()), (&base["layers"][0], 2));
-    assert_eq!(manifest["layers"][1]["mediaType"], OCI_LAYER_GZIP);
-    let annotations = json!({"org.opencontainers.image.base.digest": children[0].digest, "org.opencontainers.image.base.name": "source.test/app:v1"});
-    assert_eq!(manifest["annotations"], annotations);
-    let config = parsed(&destination.blob_content(manifest["config"]["digest"].as_str().unwrap()).unwrap());
-    assert_eq!(config["rootfs"]["diff_ids"][1], diff_id);
-    assert_eq!(
-        (&config["config"]["Shell"], &config["history"][1]),
-        (&json!(["/bin/sh"]), &json!({"created_by": "append"}))
-    );
-    assert!(matches!(host.events().last(), Some(RegistryEvent::Manifest { .. })));
-
-    call(&host, &["export", "destination.test/app:v2", "root.tar"]);
-    let Some(Written::FileSystem(tree)) = host.written("root.tar") else { panic!("no file system") };
-    assert_eq!((tree.content("etc/name"), tree.content("new")), (Some(&b"amd64"[..]), Some(&b"content"[..])));
+/// The manifest that a tag or digest stands for.
+fn manifest_of(repository: &MemoryRepository, reference: &str) -> Value {
+    parsed(&repository.find(reference).unwrap_or_else(|| panic!("no {reference}")).content)
 }
 
-#[test]
-fn append_without_base_makes_an_image() {
-    let (host, _, destination, _) = with_layer();
-    for (extra, manifest_type, config_type, layer_type) in [
-        (None, DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER_GZIP),
-        (Some("--oci-empty-base"), OCI_MANIFEST, OCI_CONFIG, OCI_LAYER_GZIP),
-    ] {
-        let mut arguments = vec!["append", "-f", "layer.tar", "-t", DESTINATION, "--platform", "linux/arm/v6"];
-        arguments.extend(extra);
-        call(&host, &arguments);
-        let made = destination.find("latest").unwrap();
-        let manifest = parsed(&made.content);
-        assert_eq!(made.descriptor.media_type, manifest_type);
-        assert_eq!(
-            (&manifest["config"]["mediaType"], &manifest["layers"][0]["mediaType"]),
-            (&json!(config_type), &json!(layer_type))
-        );
-        let config = parsed(&destination.blob_content(manifest["config"]["digest"].as_str().unwrap()).unwrap());
-        assert_eq!((&config["architecture"], &config["variant"]), (&json!("arm"), &json!("v6")));
-    }
-    assert!(host.log_lines().iter().any(|line| line.level == Level::Warning));
+/// The config of a manifest.
+fn config_of(repository: &MemoryRepository, manifest: &Value) -> Value {
+    parsed(&repository.blob_content(manifest["config"]["digest"].as_str().unwrap()).unwrap())
 }
 
-#[test]
-fn append_to_a_file_pushes_nothing() {
-    let (host, source, _, _) = with_layer();
-    add_image(&host, &source, Some("v1"), "amd64");
-    let arguments = [
-        "append",
-        "-b",
-        "source.test/app:v1",
-        "-f",
-        "layer.tar",
-        "-f",
-        "layer.tar",
-        "-o",
-        "out.tar",
-        "-t",
-        DESTINATION,
-    ];
-    assert_eq!(call(&host, &arguments), "");
-    assert_eq!(host.events(), []);
-    let Some(Written::Image { format, names, blobs, .. }) = host.written("out.tar") else { panic!("no image") };
-    assert_eq!(
-        (format, names, blobs.len()),
-        (ArchiveFormat::Docker, vec!["destination.test/app:latest".to_owned()], 4)
-    );
-    fails(&host, &["append", "-f", "layer.tar"], FailureKind::Usage, "one of --new_tag and --output is needed");
-    let host = host.with_file("text", "no archive");
-    let message = "can't add text as a layer: the file is no tar archive";
-    fails(&host, &["append", "-f", "text", "-t", DESTINATION], FailureKind::Failed, message);
+/// The manifests and configs of an index's images, by architecture as the index has it.
+fn images_of(repository: &MemoryRepository, index: &Value) -> BTreeMap<String, (Value, Value)> {
+    let image = |entry: &Value| {
+        let manifest = manifest_of(repository, entry["digest"].as_str().unwrap());
+        let config = config_of(repository, &manifest);
+        (entry["platform"]["architecture"].as_str().unwrap().to_owned(), (manifest, config))
+    };
+    index["manifests"].as_array().unwrap().iter().map(image).collect()
 }
 
 #[test]

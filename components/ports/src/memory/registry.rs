@@ -57,6 +57,19 @@ struct Content {
     /// Media type and bytes.
     manifests: BTreeMap<Digest, (String, Vec<u8>)>,
     tags: BTreeMap<String, Digest>,
+    deletes: Deletes,
+}
+
+/// What a registry makes of a request to delete a tag.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Deletes {
+    /// The tag goes, as the distribution-spec has it.
+    #[default]
+    Tags,
+    /// The manifest goes too, with all of its tags.
+    Manifests,
+    /// Refused.
+    Nothing,
 }
 
 impl Content {
@@ -119,6 +132,16 @@ impl MemoryRepository {
                 *bytes = content.to_vec();
             }
         });
+    }
+
+    /// From now on the manifest goes with its tag, as some registries do it.
+    pub fn delete_manifests_with_tags(&self) {
+        self.edit(|repository| repository.deletes = Deletes::Manifests);
+    }
+
+    /// From now on nothing can be deleted.
+    pub fn refuse_deletes(&self) {
+        self.edit(|repository| repository.deletes = Deletes::Nothing);
     }
 
     /// The bytes of a blob.
@@ -253,9 +276,13 @@ impl Repository for MemoryRepository {
     async fn delete_manifest(&self, reference: &str) -> Result<()> {
         self.check("registry.delete", RegistryAccess::Delete, reference)?;
         let found = self.find(reference).ok_or_else(|| self.not_found(reference))?;
+        let deletes = self.look(|repository| Some(repository.deletes)).unwrap_or_default();
+        if deletes == Deletes::Nothing {
+            return Err(Error::Other(Some("UNSUPPORTED: the operation is unsupported".into())));
+        }
         self.edit(|repository| {
-            if is_digest(reference) {
-                repository.manifests.remove(reference);
+            if is_digest(reference) || deletes == Deletes::Manifests {
+                repository.manifests.remove(&found.descriptor.digest);
                 repository.tags.retain(|_, digest| *digest != found.descriptor.digest);
             } else {
                 repository.tags.remove(reference);

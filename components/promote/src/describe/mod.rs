@@ -1,0 +1,104 @@
+//! The command line: crane's names and flags, typed.
+
+mod change;
+mod move_around;
+mod query;
+
+use steprun_ports::{Arity, Command, Description, FileAccess, Parameter, RegistryAccess, ValueKind};
+
+const ALL: &str = "all";
+
+/// The step's commands.
+pub fn describe() -> Description {
+    let mut commands: Vec<Command> =
+        [change::commands(), move_around::commands(), query::commands()].into_iter().flatten().collect();
+    commands.sort_by_key(|command| command.name);
+    Description {
+        name: "promote",
+        version: env!("CARGO_PKG_VERSION"),
+        summary: "Copies, tags, inspects and changes images in registries",
+        commands,
+    }
+}
+
+fn command(name: &'static str, summary: &'static str, details: &'static str, parameters: Vec<Parameter>) -> Command {
+    Command { name, aliases: &[], summary, details, parameters }
+}
+
+const fn image(
+    name: &'static str,
+    access: RegistryAccess,
+    value_name: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    Parameter::operand(name, ValueKind::Image(access), value_name, summary)
+}
+
+const fn source() -> Parameter {
+    image("image", RegistryAccess::Pull, "IMAGE", "Image to read")
+}
+
+const fn repository(
+    name: &'static str,
+    access: RegistryAccess,
+    value_name: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    Parameter::operand(name, ValueKind::Repository(access), value_name, summary)
+}
+
+const fn platform(summary: &'static str) -> Parameter {
+    Parameter::option("platform", ValueKind::Text, "OS/ARCH[/VARIANT][:OSVERSION]", summary).default(ALL)
+}
+
+const fn platforms(summary: &'static str) -> Parameter {
+    platform(summary).repeated()
+}
+
+const fn text(name: &'static str, value_name: &'static str, summary: &'static str) -> Parameter {
+    Parameter::option(name, ValueKind::Text, value_name, summary)
+}
+
+/// `-t`: where a changed image goes, if not to where it was read.
+const fn tag() -> Parameter {
+    Parameter::option(
+        "tag",
+        ValueKind::Image(RegistryAccess::Push),
+        "IMAGE",
+        "Name of the result; that of the image which was read if absent",
+    )
+    .short('t')
+}
+
+/// `-o` of commands that make an image.
+const fn output() -> Parameter {
+    Parameter::option(
+        "output",
+        ValueKind::File(FileAccess::Write),
+        "FILE",
+        "Write the result as an archive for `docker load` instead of pushing it: one image, linux/amd64 by default",
+    )
+    .short('o')
+}
+
+const fn foreign() -> Parameter {
+    Parameter::flag(
+        "allow-nondistributable-artifacts",
+        "Also push layers whose media type says that they may not be distributed",
+    )
+}
+
+const fn jobs() -> Parameter {
+    Parameter::option("jobs", ValueKind::Integer, "N", "How many transfers run at the same time")
+        .short('j')
+        .default("4")
+}
+
+/// `--format` of queries.
+const fn format(summary: &'static str) -> Parameter {
+    Parameter::option("format", ValueKind::Choice(&["text", "json"]), "FORMAT", summary).default("text")
+}
+
+const fn repeated_required(parameter: Parameter) -> Parameter {
+    parameter.arity(Arity::RepeatedRequired)
+}

@@ -1,0 +1,165 @@
+//! Commands that bring images to places, and take names away.
+
+use steprun_ports::{Arity, Command, FileAccess, Parameter, RegistryAccess, ValueKind};
+
+use super::{command, foreign, image, jobs, platform, platforms, repository, source, text};
+
+pub(super) fn commands() -> Vec<Command> {
+    vec![copy(), delete(), r#move(), pull(), push(), retention(), sync(), tag()]
+}
+
+fn copy() -> Command {
+    Command {
+        name: "copy",
+        aliases: &["cp"],
+        summary: "Copies an image, keeping its digest",
+        details: "An index is copied with all its images unless --platform narrows it: to one image, or of several platforms to an index \
+                  of those and their attestations. What the destination has is not copied again.\n\n\
+                  steprun promote copy staging.example/app:v1 registry.example/app:v1",
+        parameters: vec![
+            image("source", RegistryAccess::Pull, "SRC", "Image to copy; a repository with --all-tags"),
+            image("destination", RegistryAccess::Push, "DST", "Where to copy it; a repository with --all-tags"),
+            Parameter::flag("all-tags", "Copy every tag of the repository").short('a'),
+            Parameter::flag(
+                "digest-tags",
+                "Also copy tags that belong to the image's digests: signatures, attestations",
+            ),
+            Parameter::flag("no-clobber", "Leave tags alone that the destination has").short('n'),
+            foreign(),
+            jobs(),
+            platforms("Copy these images of an index: one or several platforms, comma-separated"),
+        ],
+    }
+}
+
+fn r#move() -> Command {
+    command(
+        "move",
+        "Copies an image and deletes the tag that it had",
+        "The manifest stays where it was: other tags may stand for it.\n\n\
+         steprun promote move registry.example/staging/app:v1 registry.example/app:v1",
+        vec![
+            image("source", RegistryAccess::Delete, "SRC", "Tag to move"),
+            image("destination", RegistryAccess::Push, "DST", "Where to move it"),
+            foreign(),
+            jobs(),
+        ],
+    )
+}
+
+fn sync() -> Command {
+    command(
+        "sync",
+        "Copies the tags of a repository that another lacks",
+        "Tags that stand for the same image on both sides are left alone, and none is deleted. In patterns, `*` is any text and `?` one \
+         character; a tag is taken if one of --include and none of --exclude fits.\n\n\
+         steprun promote sync library/nginx registry.example/nginx --semver '>=1.26' --exclude '*-perl'",
+        vec![
+            repository("source", RegistryAccess::Pull, "SRC", "Repository to read"),
+            repository("destination", RegistryAccess::Push, "DST", "Repository to fill"),
+            text("include", "PATTERN", "Take tags that fit; all if absent").repeated(),
+            text("exclude", "PATTERN", "Leave tags out that fit").repeated(),
+            text("semver", "RANGE", "Take tags that are versions of this range: `^1.4`, `>=1.2 <2`, `1.2 || 3`"),
+            Parameter::flag("dry-run", "Print what would be copied: source, destination and digest"),
+            Parameter::flag("no-clobber", "Leave tags alone that the destination has").short('n'),
+            foreign(),
+            jobs(),
+            platforms("Copy these images of an index: one or several platforms, comma-separated"),
+        ],
+    )
+}
+
+fn pull() -> Command {
+    let file = Parameter::operand(
+        "tarball",
+        ValueKind::File(FileAccess::Write),
+        "TARBALL",
+        "Where to write an archive, `-` for standard output",
+    );
+    let format = Parameter::option(
+        "format",
+        ValueKind::Choice(&["tarball", "oci-archive"]),
+        "FORMAT",
+        "What the archive is: one image for `docker load`, linux/amd64 by default, or an OCI layout",
+    );
+    let layout = Parameter::option(
+        "layout",
+        ValueKind::OutputDirectory,
+        "DIR",
+        "Add the image to the OCI layout in this directory instead",
+    );
+    command(
+        "pull",
+        "Writes an image to a file or directory",
+        "An OCI layout gets a whole index unless --platform narrows it. Manifests keep their bytes.\n\n\
+         steprun promote pull alpine alpine.tar",
+        vec![
+            source(),
+            file.arity(Arity::Optional),
+            format.default("tarball"),
+            layout,
+            jobs(),
+            platform("Which image of an index to take"),
+        ],
+    )
+}
+
+fn push() -> Command {
+    let path = Parameter::operand(
+        "path",
+        ValueKind::File(FileAccess::Read),
+        "PATH",
+        "Archive of `docker save`, or of an OCI layout; `-` for standard input",
+    );
+    let index = Parameter::flag("index", "Push all images of an OCI layout as one index");
+    command(
+        "push",
+        "Pushes the image of an archive",
+        "Prints the result as registry/repository@digest. Layers are pushed as they are in the archive, up to 256 MiB each: `docker save` \
+         does not compress them.\n\nsteprun promote push app.tar registry.example/app:v1",
+        vec![path, image("image", RegistryAccess::Push, "IMAGE", "Where to push it"), index, foreign(), jobs()],
+    )
+}
+
+fn delete() -> Command {
+    command(
+        "delete",
+        "Deletes an image from its registry",
+        "Deletes what is named: a tag, or with a digest the manifest. Some registries delete a manifest with its tag; --tag-only makes \
+         sure that it stays.",
+        vec![
+            image("image", RegistryAccess::Delete, "IMAGE", "Tag or digest to delete"),
+            Parameter::flag("tag-only", "Delete the tag and never the manifest, which other tags may stand for"),
+        ],
+    )
+}
+
+fn retention() -> Command {
+    let keep = Parameter::option("keep", ValueKind::Integer, "N", "Keep the tags of the N newest images");
+    command(
+        "retention",
+        "Deletes the tags of a repository that a policy does not keep",
+        "A tag goes only if nothing keeps it; manifests stay. The age of an image is that of its config; images that do not say it and \
+         tags that stand for digests (`sha256-...`) are kept. Prints the tags that go, oldest first.\n\n\
+         steprun promote retention registry.example/app --keep 10 --keep-tags 'v*' --confirm",
+        vec![
+            repository("repository", RegistryAccess::Delete, "REPO", "Repository to clean"),
+            keep,
+            text("keep-tags", "PATTERN", "Keep tags that fit: `*` is any text, `?` one character").repeated(),
+            text("older-than", "DATE", "Keep images that were made on this date or later: `2026-01-31`"),
+            Parameter::flag("confirm", "Delete; without it the tags are only printed"),
+            jobs(),
+        ],
+    )
+}
+
+fn tag() -> Command {
+    let tag = Parameter::operand("tag", ValueKind::Text, "TAG", "New tag, without the repository's name")
+        .arity(Arity::RepeatedRequired);
+    command(
+        "tag",
+        "Tags an image in its repository",
+        "No blob is transferred.\n\nsteprun promote tag registry.example/app:v1 v1.0 latest",
+        vec![image("image", RegistryAccess::Push, "IMAGE", "Image to tag"), tag],
+    )
+}
