@@ -109,7 +109,7 @@ impl Listener {
             Answer::Continue => self.send(call.id, 0, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32),
             Answer::Descriptor { file, cloexec } => {
                 // Installed and answered in one step, so that a killed caller leaves nothing half done (5.14).
-                if let Err(error) = self.add(call, file.as_fd(), cloexec, libc::SECCOMP_ADDFD_FLAG_SEND as u32)
+                if let Err(error) = self.add_and_send(call, file.as_fd(), cloexec)
                     && error != Errno::NOENT
                 {
                     self.send(call.id, 0, -error.raw_os_error(), 0);
@@ -118,31 +118,17 @@ impl Listener {
         }
     }
 
-    /// Gives the caller a descriptor for a file and keeps it waiting: its number.
-    ///
-    /// # Errors
-    /// ENOENT where the caller is gone, EMFILE.
-    pub(crate) fn add_descriptor(&self, call: &Call, file: BorrowedFd<'_>, cloexec: bool) -> Result<i32, Errno> {
-        self.add(call, file, cloexec, 0)
-    }
-
-    /// Whether the caller still waits. What was read from its memory or of its process is about that process only where this holds afterwards.
-    pub(crate) fn is_valid(&self, call: &Call) -> bool {
-        // SAFETY: reads the number that the pointer is of.
-        unsafe { libc::ioctl(self.raw(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const call.id) == 0 }
-    }
-
-    fn add(&self, call: &Call, file: BorrowedFd<'_>, cloexec: bool, flags: u32) -> Result<i32, Errno> {
+    fn add_and_send(&self, call: &Call, file: BorrowedFd<'_>, cloexec: bool) -> Result<(), Errno> {
         let request = libc::seccomp_notif_addfd {
             id: call.id,
-            flags,
+            flags: libc::SECCOMP_ADDFD_FLAG_SEND as u32,
             srcfd: file.as_raw_fd() as u32,
             newfd: 0,
             newfd_flags: if cloexec { libc::O_CLOEXEC as u32 } else { 0 },
         };
         // SAFETY: reads the structure, which outlives the call.
         let number = unsafe { libc::ioctl(self.raw(), libc::SECCOMP_IOCTL_NOTIF_ADDFD as _, &raw const request) };
-        if number < 0 { Err(last_error()) } else { Ok(number) }
+        if number < 0 { Err(last_error()) } else { Ok(()) }
     }
 
     fn send(&self, id: u64, val: i64, error: i32, flags: u32) {
@@ -195,9 +181,8 @@ mod tests {
         let mut buffer = listener.buffer();
         let mut next = || listener.receive(&mut buffer).expect("a call").expect("the caller lives");
         let call = next();
-        assert!(call.number == libc::SYS_getppid && listener.is_valid(&call));
+        assert_eq!(call.number, libc::SYS_getppid);
         listener.answer(&call, Answer::Value(1 << 33));
-        assert!(!listener.is_valid(&call));
         let call = next();
         assert_eq!(call.arguments[0], 5);
         listener.answer(&call, Answer::Error(Errno::XDEV));

@@ -10,8 +10,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use steprun_sandbox::request::{self, Exit, Limits, Network, Secret, User};
 use steprun_sandbox::{Rung, trial::Trial};
@@ -137,6 +137,9 @@ impl Sandbox {
     }
 
     fn launch(&self) -> Running {
+        // A process that another test forks while the program is written would hold it open, so that it couldn't be executed (ETXTBSY).
+        static LAUNCHES: Mutex<()> = Mutex::new(());
+        let _alone = LAUNCHES.lock().unwrap_or_else(PoisonError::into_inner);
         let [request, reply, program] = ["request", "reply", "program"].map(|name| self.directory.path().join(name));
         fs::write(&request, postcard::to_allocvec(&self.trial).expect("a request")).expect("a file");
         let _ = fs::remove_file(&reply);

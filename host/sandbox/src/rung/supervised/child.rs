@@ -27,8 +27,7 @@ pub(super) struct Start<'a> {
     pub(super) command: &'a Command,
     /// Its working directory.
     pub(super) directory: BorrowedFd<'a>,
-    /// None where the kernel has no Landlock.
-    pub(super) rules: Option<Ruleset>,
+    pub(super) rules: Ruleset,
     pub(super) filter: &'a Filter,
 }
 
@@ -88,9 +87,7 @@ fn become_it(
     if getppid() != Some(parent) {
         return Err(io::ErrorKind::Interrupted.into());
     }
-    if let Some(rules) = start.rules {
-        step("applying Landlock rules", rules.restrict_self())?;
-    }
+    step("applying Landlock rules", start.rules.restrict_self())?;
     step("asking for no new privileges", allow_confinement())?;
     let calls = step("installing the system call filter", start.filter.install_with_listener())?;
     step("handing over the filter's listener", hand_over(supervisor, calls.as_fd()))?;

@@ -72,7 +72,7 @@ impl Planner {
             let file = File::from(world.reopen(found.file.as_fd(), OFlags::RDONLY)?);
             let length = file.read_at(&mut head, 0).map_err(|_| Errno::IO)?;
             let head = &head[..length];
-            let Some((interpreter, option)) = script(&head[..length.min(FIRST_LINE)])? else {
+            let Some(Script { interpreter, option }) = script(&head[..length.min(FIRST_LINE)])? else {
                 return self.plan_elf(world, caller, &found, &path, interpreter_of(&file, head)?, arguments);
             };
             let mut new = vec![Argument::New(interpreter.clone())];
@@ -150,8 +150,15 @@ fn host_path(world: &World, found: &Found) -> Result<Vec<u8>, Errno> {
     Ok(readlinkat(&world.descriptors, number(found.file.as_fd()).as_slice(), Vec::new())?.into_bytes())
 }
 
+/// The first line of a script.
+#[derive(Debug, PartialEq, Eq)]
+struct Script {
+    interpreter: Vec<u8>,
+    option: Option<Vec<u8>>,
+}
+
 /// Interpreter and option of a script, by the rules of binfmt_script: one option, whatever blanks it has inside.
-fn script(head: &[u8]) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno> {
+fn script(head: &[u8]) -> Result<Option<Script>, Errno> {
     let Some(line) = head.strip_prefix(b"#!") else { return Ok(None) };
     let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let is_blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
@@ -160,7 +167,7 @@ fn script(head: &[u8]) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno> {
     let line = &line[start..end];
     let cut = line.iter().position(is_blank).unwrap_or(line.len());
     let option = line[cut..].iter().position(|byte| !is_blank(byte)).map(|from| line[cut + from..].to_vec());
-    Ok(Some((line[..cut].to_vec(), option)))
+    Ok(Some(Script { interpreter: line[..cut].to_vec(), option }))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -216,17 +223,14 @@ mod tests {
 
     #[test]
     fn first_lines_are_split_as_the_kernel_does() {
-        let table: [(&[u8], Option<(&[u8], Option<&[u8]>)>); 5] = [
-            (b"#!/bin/sh\necho", Some((b"/bin/sh", None))),
-            (b"#! /usr/bin/env  -S perl -w \n", Some((b"/usr/bin/env", Some(b"-S perl -w")))),
-            (b"#!\t/bin/sh\t-e", Some((b"/bin/sh", Some(b"-e")))),
-            (b"echo", None),
-            (b"\x7fELF", None),
-        ];
-        for (head, expected) in table {
-            let expected = expected.map(|(path, option)| (path.to_vec(), option.map(<[u8]>::to_vec)));
-            assert_eq!(script(head), Ok(expected));
-        }
+        let check = |head: &str, interpreter: &str, option: Option<&str>| {
+            let option = option.map(|option| option.as_bytes().to_vec());
+            assert_eq!(script(head.as_bytes()), Ok(Some(Script { interpreter: interpreter.into(), option })));
+        };
+        check("#!/bin/sh\necho", "/bin/sh", None);
+        check("#! /usr/bin/env  -S perl -w \n", "/usr/bin/env", Some("-S perl -w"));
+        check("#!\t/bin/sh\t-e", "/bin/sh", Some("-e"));
+        assert_eq!([script(b"echo"), script(b"\x7fELF")], [Ok(None), Ok(None)]);
         assert_eq!(script(b"#! \nx"), Err(Errno::NOEXEC));
     }
 

@@ -35,7 +35,8 @@ const SERVED: &[libc::c_long] = &[
 ];
 
 /// Changed by the tracer and then done by the kernel: what the calling thread alone can do. That another thread changes what they point to in
-/// between is bounded by Landlock, and a working directory outside is of no use, as every path goes through the supervisor.
+/// between is bounded by Landlock (but for local sockets, see [`super`]), and a working directory outside is of no use, as every path goes through
+/// the supervisor.
 const TRACED: &[libc::c_long] = &[
     libc::SYS_execve,
     libc::SYS_execveat,

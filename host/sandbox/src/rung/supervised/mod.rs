@@ -6,7 +6,10 @@
 //! Landlock to what it may see, so that a race in this process opens nothing more.
 //!
 //! What this rung can't do, and the others can: chroot(2) to another directory, ptrace(2), pseudo-terminals, i386 programs, programs on memfds,
-//! and paths longer than PATH_MAX less the root's own.
+//! paths longer than PATH_MAX less the root's own, and sizes of tmpfs.
+//!
+//! What it can't prevent: Landlock knows nothing of connections to local sockets by path, so a process that changes such an address in another thread,
+//! between our look at it and the kernel's, connects to any socket of the host that this user could.
 
 mod area;
 mod calls;
@@ -16,6 +19,7 @@ mod exec;
 mod file;
 mod filter;
 mod ids;
+mod lookup;
 mod memory;
 mod owners;
 mod path;
@@ -145,17 +149,14 @@ fn follow(
     Ok((verdict, exit(status?)))
 }
 
-/// The rules that confine the command, where the kernel has Landlock. Without, it is kept in by the supervisor alone.
-fn confine(world: &World, ports: Ports) -> io::Result<Option<Ruleset>> {
-    let support = Support::of_kernel();
-    if !support.files() && ports == Ports::Any {
-        return Ok(None);
-    }
-    let rules = Ruleset::new(support, ports)?;
+/// The rules that confine the command. There is no way without them: a thread could change a rewritten path before the kernel reads it, and execute
+/// the host's programs.
+fn confine(world: &World, ports: Ports) -> io::Result<Ruleset> {
+    let rules = Ruleset::new(Support::of_kernel(), ports)?;
     for (path, writable) in world.areas.hosts() {
         rules.allow(path, if writable { Access::Full } else { Access::Read })?;
     }
-    Ok(Some(rules))
+    Ok(rules)
 }
 
 /// Who looks for things before the command runs: root.

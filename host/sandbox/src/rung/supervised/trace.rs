@@ -34,7 +34,7 @@ pub(super) struct Tracer<'a> {
     planner: Planner,
     /// Threads in the middle of a rewritten call.
     rewritten: HashMap<i32, (Registers, Effect)>,
-    /// Threads that were seen before their maker told of them.
+    /// New threads that nobody has told of.
     early: HashSet<i32>,
 }
 
@@ -77,7 +77,7 @@ impl<'a> Tracer<'a> {
     /// # Errors
     /// The kernel's.
     pub(super) fn end(self) -> io::Result<()> {
-        for number in self.world.processes.numbers() {
+        for number in self.world.processes.numbers().into_iter().chain(self.early) {
             kill(number);
         }
         while let Some((thread, status)) = wait_any()? {
@@ -94,13 +94,9 @@ impl<'a> Tracer<'a> {
         let signal = status.stopping_signal().unwrap_or(0);
         match status.as_raw() >> 16 {
             libc::PTRACE_EVENT_SECCOMP => self.at_call(thread),
-            libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK => self.forked(thread, false),
-            libc::PTRACE_EVENT_CLONE => self.forked(thread, true),
+            libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => self.forked(thread),
             libc::PTRACE_EVENT_EXEC => self.executed(thread),
-            libc::PTRACE_EVENT_STOP if !self.world.processes.knows(thread) => {
-                self.early.insert(thread);
-                Ok(())
-            }
+            libc::PTRACE_EVENT_STOP if !self.world.processes.knows(thread) => self.appeared(thread),
             // A group stop: it waits for SIGCONT, as without a tracer.
             libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => ptrace(libc::PTRACE_LISTEN, thread, 0),
             libc::PTRACE_EVENT_STOP => go_on(thread, 0),
@@ -139,10 +135,27 @@ impl<'a> Tracer<'a> {
         go_on(thread, 0)
     }
 
-    fn forked(&mut self, parent: i32, may_be_thread: bool) -> io::Result<()> {
+    /// A new thread stands at its beginning, before its maker told of it. That may have been killed meanwhile, so the thread is asked itself.
+    fn appeared(&mut self, thread: i32) -> io::Result<()> {
+        let Kin { process, parent } = Kin::of(thread)?;
+        let maker = if process == thread { parent } else { process };
+        if !self.world.processes.knows(maker) {
+            // Its maker has made it a child of another process (CLONE_PARENT): that one's word comes next.
+            self.early.insert(thread);
+            return Ok(());
+        }
+        self.world.processes.fork(maker, thread, process != thread);
+        go_on(thread, 0)
+    }
+
+    fn forked(&mut self, parent: i32) -> io::Result<()> {
         let child = event_message(parent)? as i32;
-        let same_process = may_be_thread && is_thread(child);
-        self.world.processes.fork(parent, child, same_process);
+        // One that appeared before may have ended before, too: then it must not be entered again, as its number may come again.
+        if !self.world.processes.knows(child)
+            && let Ok(kin) = Kin::of(child)
+        {
+            self.world.processes.fork(parent, child, kin.process != child);
+        }
         if self.early.remove(&child) {
             // Killed already, perhaps: then its end comes next.
             let _ = go_on(child, 0);
@@ -165,12 +178,19 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// Whether a new thread belongs to another's process. It stands, so this can't change.
-fn is_thread(thread: i32) -> bool {
-    // The directory of a process' first thread alone is in `task` under its own number and lists it first; the status says it plainly.
-    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
-    let group = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse::<i32>().ok());
-    group.is_some_and(|group| group != thread)
+/// What a new thread belongs to. It stands, so this can't change.
+struct Kin {
+    process: i32,
+    parent: i32,
+}
+
+impl Kin {
+    fn of(thread: i32) -> io::Result<Self> {
+        let status = std::fs::read_to_string(format!("/proc/{thread}/status"))?;
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        let unreadable = || io::Error::other("/proc/PID/status has no Tgid or PPid");
+        Ok(Self { process: field("Tgid:").ok_or_else(unreadable)?, parent: field("PPid:").ok_or_else(unreadable)? })
+    }
 }
 
 /// Waits for any child or traced thread, also those that don't send SIGCHLD (__WALL). None where there is none left.
