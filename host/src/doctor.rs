@@ -17,7 +17,8 @@ use crate::{commands, session};
 /// # Errors
 /// [`Exit::Failed`] if no sandbox is possible, or nothing can be tried.
 pub fn doctor(doctor: &Doctor, options: &HostOptions) -> Result<(), Failure> {
-    let failed = |reason: &dyn std::fmt::Display| Failure::new(Exit::Failed, "can't try what this place allows").because(reason);
+    let failed =
+        |reason: &dyn std::fmt::Display| Failure::new(Exit::Failed, "can't try what this place allows").because(reason);
     let store = Store::open(session::store_path(options)).map_err(|error| failed(&error))?;
     let workplace = Session::begin(store.root()).map_err(|error| failed(&error))?;
     let report = commands::probe(&store, &workplace).map_err(|error| failed(&error))?;

@@ -138,9 +138,8 @@ fn remove_abandoned(directory: &Path) {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
         modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > UNLOCKED))
     };
-    let free = |path: &Path| {
-        File::open(path).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
-    };
+    let free =
+        |path: &Path| File::open(path).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
     for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(settled) {
         if free(&entry.path()) {
             let _ = fs::remove_file(entry.path());
