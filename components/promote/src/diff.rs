@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
-use steprun_ports::{Failure, FileKind, Host, ImageArgument, Tree};
+use steprun_ports::{Failure, FileKind, Host, ImageArgument, Repository, Tree};
 
 use crate::arguments::{full_name, image, one_platform, wants_json};
 use crate::query::{PRINT_LIMIT, print, print_json};
@@ -57,7 +57,7 @@ async fn documents<H: Host>(host: &H, image: &ImageArgument<H::Repository>) -> R
             .map_err(|error| Failure::failed(format!("{name} has a document that is no JSON: {error}")))
     };
     let fetch::Image { content, manifest, .. } = fetch::one(image, &one_platform(host)?).await?;
-    let config = draft::read_config(&image.repository, &name, &manifest).await?;
+    let config = draft::read_config(&image.repository.blob(&manifest.config.port()), &name).await?;
     Ok((json(&content)?, json(&config)?))
 }
 

@@ -42,13 +42,18 @@ impl<B: Blob> Draft<B> {
         name: &str,
         manifest: Manifest,
     ) -> Result<Self, Failure> {
-        let config = read_config(repository, name, &manifest).await?;
-        let config = Config::parse(&config).map_err(|error| malformed(name, &error))?;
+        let config = read_config(&repository.blob(&manifest.config.port()), name).await?;
+        let layers = manifest.layers.iter().map(|layer| repository.blob(&layer.port())).collect();
+        Self::of(name, manifest, &config, layers)
+    }
+
+    /// An image of these documents and layers.
+    pub(crate) fn of(name: &str, manifest: Manifest, config: &[u8], layers: Vec<B>) -> Result<Self, Failure> {
+        let config = Config::parse(config).map_err(|error| malformed(name, &error))?;
         if config.diff_ids.len() != manifest.layers.len() {
             let (layers, diff_ids) = (manifest.layers.len(), config.diff_ids.len());
             return Err(Failure::failed(format!("{name} has {layers} layers and {diff_ids} diff IDs")));
         }
-        let layers = manifest.layers.iter().map(|layer| repository.blob(&layer.port())).collect();
         Ok(Self { manifest, config, layers })
     }
 
@@ -117,12 +122,8 @@ pub(crate) async fn describe<H: Host>(
     Ok(ports::Manifest { descriptor, content })
 }
 
-/// The bytes of an image's config.
-pub(crate) async fn read_config<R: Repository>(
-    repository: &R,
-    name: &str,
-    manifest: &Manifest,
-) -> Result<Vec<u8>, Failure> {
-    let read = repository.blob(&manifest.config.port()).read(CONFIG_LIMIT).await;
+/// The bytes of the config of the image that is called `name` in messages.
+pub(crate) async fn read_config(blob: &impl Blob, name: &str) -> Result<Vec<u8>, Failure> {
+    let read = blob.read(CONFIG_LIMIT).await;
     read.map_err(|error| Failure::because(format!("can't read the config of {name}"), error))
 }

@@ -1,6 +1,7 @@
 //! The step `promote`: copies, tags, inspects and changes images, with the commands, flags and standard output of crane.
 //!
-//! Manifests that are passed on keep their bytes. Blobs never pass through the step: it tells the host which blob belongs where.
+//! Manifests that are passed on keep their bytes. Blobs don't pass through the step, but for those that `blob`, `cat`, `diff` and `push`
+//! read: it tells the host which blob belongs where.
 //! Standard output carries results only: commands that make something print `registry/repository@digest`, queries print the value,
 //! `copy`, `pull`, `tag` and `delete` print nothing.
 

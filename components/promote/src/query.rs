@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use steprun_image::Document;
-use steprun_ports::{Descriptor, Failure, Host, Repository};
+use steprun_ports::{Descriptor, Failure, Host, ImageArgument, Repository};
 
+use crate::archive::Archive;
 use crate::arguments::{full_name, image, missing, one_platform, platform, wants_json};
 use crate::{draft, fetch};
 
@@ -23,27 +24,36 @@ pub(crate) async fn version(host: &impl Host) -> Result<(), Failure> {
     print(host, concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes()).await
 }
 
-/// Without a platform a HEAD request does.
 pub(crate) async fn digest<H: Host>(host: &H) -> Result<(), Failure> {
-    let image = image(host, "image")?;
-    let Descriptor { media_type, digest, size } = match platform(host)? {
-        Some(platform) => fetch::fetch(&image, Some(&platform)).await?.descriptor,
-        None => {
-            let name = full_name(&image);
-            let head = image.repository.head(image.reference()).await;
-            let found = head.map_err(|error| Failure::because(format!("can't read {name}"), error))?;
-            found.ok_or_else(|| Failure::failed(format!("{name} does not exist")))?
+    let (image, tarball) = (host.images("image").pop(), host.input_files("tarball").pop());
+    let (Descriptor { media_type, digest, size }, repository) = match (image, tarball) {
+        (Some(image), None) => (described(host, &image).await?, Some(image.repository.name())),
+        (None, Some(file)) if !host.flag("full-ref") => {
+            (Archive::open(host, &file).await?.image(false).await?.root.descriptor, None)
         }
+        (None, Some(_)) => return Err(Failure::usage("--full-ref is for images of registries")),
+        (Some(_), Some(_)) => return Err(Failure::usage("IMAGE and --tarball are two images, and one is needed")),
+        (None, None) => return Err(missing("IMAGE")),
     };
     host.set("digest", &digest);
-    let repository = image.repository.name();
+    let full = repository.map(|repository| format!("{repository}@{digest}"));
     if wants_json(host) {
-        let image = format!("{repository}@{digest}");
-        let found = json!({"image": image, "mediaType": media_type, "digest": digest, "size": size});
-        return print_json(host, &found).await;
+        return print_json(host, &json!({"image": full, "mediaType": media_type, "digest": digest, "size": size}))
+            .await;
     }
-    let prefix = if host.flag("full-ref") { format!("{repository}@") } else { String::new() };
-    print(host, format!("{prefix}{digest}\n").as_bytes()).await
+    let shown = full.filter(|_| host.flag("full-ref")).unwrap_or(digest);
+    print(host, format!("{shown}\n").as_bytes()).await
+}
+
+/// Without a platform a HEAD request does.
+async fn described<H: Host>(host: &H, image: &ImageArgument<H::Repository>) -> Result<Descriptor, Failure> {
+    if let Some(platform) = platform(host)? {
+        return Ok(fetch::fetch(image, Some(&platform)).await?.descriptor);
+    }
+    let name = full_name(image);
+    let head = image.repository.head(image.reference()).await;
+    let found = head.map_err(|error| Failure::because(format!("can't read {name}"), error))?;
+    found.ok_or_else(|| Failure::failed(format!("{name} does not exist")))
 }
 
 pub(crate) async fn manifest<H: Host>(host: &H) -> Result<(), Failure> {
@@ -85,7 +95,8 @@ fn entry(descriptor: &steprun_image::Descriptor) -> Value {
 pub(crate) async fn config<H: Host>(host: &H) -> Result<(), Failure> {
     let image = image(host, "image")?;
     let found = fetch::one(&image, &one_platform(host)?).await?;
-    print(host, &draft::read_config(&image.repository, &full_name(&image), &found.manifest).await?).await
+    let config = image.repository.blob(&found.manifest.config.port());
+    print(host, &draft::read_config(&config, &full_name(&image)).await?).await
 }
 
 pub(crate) async fn list<H: Host>(host: &H) -> Result<(), Failure> {

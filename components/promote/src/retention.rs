@@ -107,7 +107,7 @@ async fn created<R: Repository>(repository: &R, tag: String) -> Result<Tagged, F
     if !manifest.is_image() {
         return Ok(Tagged { tag, created: None });
     }
-    let config = draft::read_config(repository, &name, &manifest).await?;
+    let config = draft::read_config(&repository.blob(&manifest.config.port()), &name).await?;
     let config = Config::parse(&config).map_err(|error| fetch::malformed(&name, &error))?;
     let created = config.created.and_then(|text| time::parse(&text).ok()).filter(|created| created.seconds > 0);
     Ok(Tagged { tag, created })

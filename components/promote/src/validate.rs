@@ -1,19 +1,40 @@
 //! `validate`: whether an image is what its digests say.
 
 use steprun_image::{Document, Manifest};
-use steprun_ports::{self as ports, Failure, Host, ImageArgument, Repository, concurrently};
+use steprun_ports::{self as ports, Blob, Failure, Host, InputFile, Repository, concurrently};
 
-use crate::arguments::{full_name, image, jobs, platform};
-use crate::bundle::whole;
-use crate::draft::Draft;
+use crate::archive::Archive;
+use crate::arguments::{jobs, missing, platform};
+use crate::bundle::{Bundle, whole};
+use crate::draft::{Draft, read_config};
 use crate::fetch;
 use crate::query::print;
 
 /// Prints `PASS: x`, or `FAIL: x: why` and fails.
 pub(crate) async fn validate<H: Host>(host: &H) -> Result<(), Failure> {
-    let image = image(host, "remote")?;
-    let typed = &image.typed;
-    match check(host, &image).await {
+    let (images, files) = (host.images("remote"), host.input_files("tarball"));
+    if images.is_empty() && files.is_empty() {
+        return Err(missing("remote").hint("name an image by --remote or an archive by --tarball"));
+    }
+    for file in files {
+        let checked = match Archive::open(host, &file).await {
+            Ok(archive) => check(host, &file.name(), archive.image(false).await).await,
+            Err(failure) => Err(failure),
+        };
+        report(host, &file.name(), checked).await?;
+    }
+    for image in images {
+        let bundle = match fetch::fetch(&image, platform(host)?.as_ref()).await {
+            Ok(root) => whole(&image.repository, root, jobs(host)?).await,
+            Err(failure) => Err(failure),
+        };
+        report(host, &image.typed, check(host, &image.repository.name(), bundle).await).await?;
+    }
+    Ok(())
+}
+
+async fn report(host: &impl Host, typed: &str, checked: Result<(), Failure>) -> Result<(), Failure> {
+    match checked {
         Ok(()) => print(host, format!("PASS: {typed}\n").as_bytes()).await,
         Err(failure) => {
             print(host, format!("FAIL: {typed}: {failure}\n").as_bytes()).await?;
@@ -22,34 +43,31 @@ pub(crate) async fn validate<H: Host>(host: &H) -> Result<(), Failure> {
     }
 }
 
-/// Reads all manifests and configs, which the host verifies, and unless it is to be fast each layer.
-async fn check<H: Host>(host: &H, image: &ImageArgument<H::Repository>) -> Result<(), Failure> {
-    let (fast, jobs) = (host.flag("fast"), jobs(host)?);
-    let root = fetch::fetch(image, platform(host)?.as_ref()).await?;
-    let bundle = whole(&image.repository, root, jobs).await?;
-    let manifests = bundle.children.iter().chain([&bundle.root]);
+/// Checks all configs against their manifests, and unless it is to be fast reads each layer. The host has verified the manifests.
+async fn check<H: Host>(host: &H, place: &str, bundle: Result<Bundle<H::Blob>, Failure>) -> Result<(), Failure> {
+    let Bundle { children, root, blobs } = bundle?;
     let check = async |manifest: &ports::Manifest| {
-        let name = format!("{}@{}", image.repository.name(), manifest.descriptor.digest);
+        let name = format!("{place}@{}", manifest.descriptor.digest);
         match fetch::parse(&name, manifest)? {
-            Document::Manifest(parsed) if parsed.is_image() => check_image(host, image, &name, *parsed, fast).await,
+            Document::Manifest(parsed) if parsed.is_image() => check_image(host, &name, *parsed, &blobs).await,
             _ => Ok(()),
         }
     };
-    concurrently(jobs, manifests, check).await.map(drop)
+    concurrently(jobs(host)?, children.iter().chain([&root]), check).await.map(drop)
 }
 
-async fn check_image<H: Host>(
-    host: &H,
-    image: &ImageArgument<H::Repository>,
-    name: &str,
-    manifest: Manifest,
-    fast: bool,
-) -> Result<(), Failure> {
-    let draft = Draft::read(&image.repository, name, manifest).await?;
-    if fast {
+async fn check_image<H: Host>(host: &H, name: &str, manifest: Manifest, blobs: &[H::Blob]) -> Result<(), Failure> {
+    let find = |digest: &str| {
+        let found = blobs.iter().find(|blob| blob.descriptor().digest == digest).cloned();
+        found.ok_or_else(|| Failure::failed(format!("{name} refers to {digest}, which is not there")))
+    };
+    let config = read_config(&find(&manifest.config.digest)?, name).await?;
+    let layers = manifest.layers.iter().map(|layer| find(&layer.digest)).collect::<Result<Vec<_>, _>>()?;
+    let draft = Draft::of(name, manifest, &config, layers)?;
+    if host.flag("fast") {
         return Ok(());
     }
     // Reading the table of contents checks both digests of a layer.
     let read = host.from_layers(&draft.with_diff_ids()).await;
-    read.map(drop).map_err(|error| Failure::because(format!("can't read the layers of {}", full_name(image)), error))
+    read.map(drop).map_err(|error| Failure::because(format!("can't read the layers of {name}"), error))
 }

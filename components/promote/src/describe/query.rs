@@ -24,6 +24,10 @@ pub(super) fn commands() -> Vec<Command> {
     ]
 }
 
+const fn tarball(summary: &'static str) -> Parameter {
+    Parameter::option("tarball", ValueKind::File(FileAccess::Read), "FILE", summary)
+}
+
 fn blob() -> Command {
     command(
         "blob",
@@ -50,7 +54,13 @@ fn digest() -> Command {
         "digest",
         "Prints the digest of an image",
         "",
-        vec![source(), full, format("How to print it"), platform("Which image of an index to take")],
+        vec![
+            source().arity(Arity::Optional),
+            tarball("Take the image of this archive of `docker save`"),
+            full,
+            format("How to print it"),
+            platform("Which image of an index to take"),
+        ],
     )
 }
 
@@ -155,13 +165,18 @@ fn size() -> Command {
 }
 
 fn validate() -> Command {
-    let remote = Parameter::option("remote", ValueKind::Image(RegistryAccess::Pull), "IMAGE", "Image to check")
-        .arity(Arity::Required);
+    let remote = Parameter::option("remote", ValueKind::Image(RegistryAccess::Pull), "IMAGE", "Image to check");
     command(
         "validate",
         "Checks that an image is whole",
         "Reads all manifests, configs and layers and compares them with their digests. Prints `PASS: IMAGE`, or `FAIL: IMAGE: ...` and fails.",
-        vec![remote, Parameter::flag("fast", "Don't read the layers"), jobs(), platform("Check one image of an index")],
+        vec![
+            remote,
+            tarball("Archive of `docker save` to check"),
+            Parameter::flag("fast", "Don't read the layers"),
+            jobs(),
+            platform("Check one image of an index"),
+        ],
     )
 }
 

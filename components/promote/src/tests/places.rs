@@ -186,11 +186,15 @@ fn push_brings_the_image_of_a_layout() {
     );
     call(&host, &["push", "image.tar", "destination.test/app:all", "--index"]);
     assert_eq!(destination.tagged()["all"], digest(top.as_bytes()));
+    assert_eq!(call(&host, &["digest", "--tarball", "image.tar"]), format!("{}\n", index.digest));
+    assert_eq!(call(&host, &["validate", "--tarball", "image.tar"]), "PASS: image.tar\n");
     // What an archive says of its bytes is not believed.
     let layer = format!("blobs/{}", digests[2].replace(':', "/"));
     let host = with_archive(&tree.clone().file(&layer, "other"));
     let message = format!("{layer} of image.tar has the digest {}, not {}", digest(b"other"), digests[2]);
     fails(&host, &["push", "image.tar", DESTINATION], FailureKind::Verification, &message);
+    assert_eq!(try_call(&host, &["validate", "--tarball", "image.tar"]).unwrap_err().to_string(), message);
+    assert!(String::from_utf8(host.stdout()).unwrap().ends_with(&format!("FAIL: image.tar: {message}\n")));
     let two = json!({"schemaVersion": 2, "manifests": [object(&index), object(&children[0])]}).to_string();
     let host = with_archive(&tree.file("index.json", two));
     fails(

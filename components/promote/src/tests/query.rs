@@ -15,6 +15,14 @@ fn results_are_printed_as_json() {
     let digest = json!({"image": image, "mediaType": OCI_INDEX, "digest": index.digest, "size": index.size});
     assert_eq!(json_of(&host, &["digest", "source.test/app:v1", "--format", "json"]), digest);
     assert_eq!(json_of(&host, &["ls", SOURCE, "--format", "json"]), json!({"name": SOURCE, "tags": ["v1"]}));
+    for (arguments, message) in [
+        (&["digest"][..], "`IMAGE` is missing"),
+        (&["digest", "--tarball", "x", "--full-ref"], "--full-ref is for images of registries"),
+        (&["digest", "a.test/b", "--tarball", "x"], "IMAGE and --tarball are two images, and one is needed"),
+        (&["validate"], "`remote` is missing"),
+    ] {
+        fails(&host, arguments, FailureKind::Usage, message);
+    }
     let summary = json_of(&host, &["manifest", "source.test/app:v1", "--format", "json"]);
     assert_eq!(
         summary["manifests"][1],
