@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<(), Failure> {
-    let invocation = match Invocation::parse(std::env::args_os().collect()) {
+    let invocation = match Invocation::parse(cli::called_as(std::env::args_os().collect())) {
         Ok(invocation) => invocation,
         Err(refused) => return cli::report(&refused),
     };

@@ -340,12 +340,14 @@ fn a_wildcard_without_a_match_changes_nothing() {
 }
 
 #[test]
-fn run_is_refused_with_its_place() {
+fn run_is_denied_unless_granted() {
     let user = User::new();
     let context = Context::with_dockerfile("FROM scratch\n\nRUN make\n");
-    user.fails(1, ["build", "--no-push", "-c", context.path().to_str().unwrap()])
-        .prints_nothing()
-        .says(&["Dockerfile:3", "RUN"]);
+    user.fails(3, ["build", "--no-push", "-c", context.path().to_str().unwrap()]).prints_nothing().says(&[
+        "Dockerfile:3",
+        "RUN",
+        "--allow-run",
+    ]);
 }
 
 #[test]

@@ -70,9 +70,9 @@ impl RepositoryName {
             Some((first, rest)) if is_registry(first) => (parse_registry(first)?, rest),
             _ => (DOCKER_HUB.to_owned(), name),
         };
-        check_repository(repository)?;
         let implied = registry == DOCKER_HUB && !repository.contains('/');
         let repository = if implied { format!("library/{repository}") } else { repository.to_owned() };
+        check_repository(&repository)?;
         Ok(RepositoryName { registry, repository })
     }
 }
@@ -409,6 +409,8 @@ mod tests {
         }
         let long = "a".repeat(256);
         assert!(long.parse::<Reference>().is_err());
+        // Short enough as typed, too long with `library/` before it.
+        assert!("a".repeat(250).parse::<RepositoryName>().is_err());
         assert!(format!("a:{}", "t".repeat(129)).parse::<Reference>().is_err());
     }
 

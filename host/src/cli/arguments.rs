@@ -99,18 +99,15 @@ pub fn parse(
             words.extend(after);
         }
         // The host's flags belong to each command, so they move behind its name.
-        Commands::Named(_) => {
-            let at = after.iter().position(|word| command_line.find_subcommand(word).is_some());
-            match at {
-                Some(at) => {
-                    words.push(after[at].clone());
-                    words.extend(before);
-                    words.extend_from_slice(&after[..at]);
-                    words.extend_from_slice(&after[at + 1..]);
-                }
-                None => words.extend(after),
+        Commands::Named(_) => match command_in(&command_line, &after) {
+            Some((name, range)) => {
+                words.push(name);
+                words.extend(before);
+                words.extend_from_slice(&after[..range.start]);
+                words.extend_from_slice(&after[range.end..]);
             }
-        }
+            None => words.extend(after),
+        },
     }
     let matches = match command_line.try_get_matches_from_mut(words) {
         Ok(matches) => matches,
@@ -129,6 +126,15 @@ pub fn parse(
         Err(error) => return Ok(Err(error)),
     };
     Ok(Ok((host, values_of(command, matches)?)))
+}
+
+/// The command's name and which words it takes: one word, or two that are a name when joined by `-` (`index append`).
+fn command_in(command_line: &clap::Command, words: &[OsString]) -> Option<(OsString, std::ops::Range<usize>)> {
+    words.iter().enumerate().find_map(|(at, word)| {
+        let pair = words.get(at + 1).map(|next| [word.as_os_str(), next].join(OsStr::new("-")));
+        let pair = pair.filter(|pair| command_line.find_subcommand(pair).is_some()).map(|pair| (pair, at..at + 2));
+        pair.or_else(|| command_line.find_subcommand(word).map(|_| (word.clone(), at..at + 1)))
+    })
 }
 
 fn values_of(command: &exported::Command, matches: &ArgMatches) -> Result<Arguments, Failure> {

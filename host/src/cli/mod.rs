@@ -135,6 +135,18 @@ impl Invocation {
     }
 }
 
+/// A binary that is named or linked `crane` is `steprun promote`, and one named `build` or `promote` that step, so that scripts keep their words.
+pub fn called_as(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let name = arguments.first().map(std::path::Path::new).and_then(std::path::Path::file_name);
+    let step = match name.and_then(std::ffi::OsStr::to_str) {
+        Some("crane" | "promote") => "promote",
+        Some("build") => "build",
+        _ => return arguments,
+    };
+    arguments.splice(..1, ["steprun".into(), step.into()]);
+    arguments
+}
+
 /// Turns clap's refusal into what to do with it: text for standard output, or a failure.
 ///
 /// # Errors

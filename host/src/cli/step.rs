@@ -99,6 +99,10 @@ fn argument(parameter: &Parameter) -> Result<Arg, Failure> {
     arg = arg.action(if many { ArgAction::Append } else { ArgAction::Set });
     arg = match (parameter.placement, many) {
         (Placement::Operand, true) => arg.num_args(1..),
+        // `-f a.tar,b.tar`, as crane has it; no reference holds a comma, and a file name that does can be given alone by a path without.
+        (Placement::Option, true) if matches!(parameter.value, ValueKind::File(_) | ValueKind::Image(_)) => {
+            arg.num_args(1).value_delimiter(',')
+        }
         // A value such as `-` or `-1` is a value; an option that is not known still is an error.
         _ => arg.num_args(1).allow_negative_numbers(true),
     };
