@@ -160,9 +160,17 @@ pub fn busybox() -> Base {
     let applets = tool("busybox").arg("--list").output().unwrap().stdout;
     let applets = String::from_utf8(applets).unwrap();
     let mut layer = Layer::new();
-    for (path, mode) in
-        [("bin", 0o755), ("etc", 0o755), ("home", 0o755), ("root", 0o700), ("tmp", 0o1777), ("usr", 0o755)]
-    {
+    for (path, mode) in [
+        ("bin", 0o755),
+        ("dev", 0o755),
+        ("etc", 0o755),
+        ("home", 0o755),
+        ("proc", 0o555),
+        ("root", 0o700),
+        ("sys", 0o555),
+        ("tmp", 0o1777),
+        ("usr", 0o755),
+    ] {
         layer = layer.directory(path, mode, (0, 0));
     }
     let passwd = b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n";

@@ -44,8 +44,9 @@ impl Place {
     /// The rung that `--isolation auto` takes there.
     pub fn rung(self) -> &'static str {
         match self {
-            Self::Machine | Self::Unconfined => "userns",
-            Self::Docker => "chroot",
+            Self::Machine => "userns",
+            // A container's /proc is covered in places, and the kernel then mounts no new one, which a PID namespace needs.
+            Self::Unconfined | Self::Docker => "chroot",
             Self::Restricted => "supervised",
         }
     }

@@ -49,10 +49,11 @@ pub(crate) fn attach(
     run: &Run,
 ) -> Result<Attached> {
     let mut points = Points::new(root);
+    let time = run.latest.unwrap_or_default();
     for directory in SYSTEM {
-        points.keep(directory.as_bytes()).map_err(doing("make a directory that each command needs"))?;
+        points.keep(directory.as_bytes(), time).map_err(doing("make a directory that each command needs"))?;
     }
-    points.keep(&resolved(base, &run.command.directory)?).map_err(doing("make the working directory"))?;
+    points.keep(&resolved(base, &run.command.directory)?, time).map_err(doing("make the working directory"))?;
     let directory = workspace.mounts().map_err(doing("make a directory for mounts"))?;
     let mut maker = Maker::new(store, rung, directory, workspace.owners());
     let mut attachments = Vec::new();

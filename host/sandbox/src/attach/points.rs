@@ -24,10 +24,22 @@ impl Points {
         Self { root: root.to_owned(), made: Vec::new() }
     }
 
-    /// Makes a directory that stays, with those above it.
-    pub(crate) fn keep(&self, path: &[u8]) -> io::Result<()> {
-        let path = self.root.join(OsStr::from_bytes(path));
-        if path.is_dir() { Ok(()) } else { DirBuilder::new().recursive(true).mode(0o755).create(path) }
+    /// Makes a directory that stays, with those above it. Their time (seconds since 1970) is given, since it becomes part of the layer.
+    pub(crate) fn keep(&self, path: &[u8], time: i64) -> io::Result<()> {
+        let at = Timespec { tv_sec: time, tv_nsec: 0 };
+        let mut here = self.root.clone();
+        let mut made = Vec::new();
+        for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+            here.push(OsStr::from_bytes(part));
+            match DirBuilder::new().mode(0o755).create(&here) {
+                Ok(()) => made.push(here.clone()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // What is made in a directory changes its time.
+        let times = Timestamps { last_access: at, last_modification: at };
+        made.iter().rev().try_for_each(|path| Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
     /// Makes a mount point of the kind that its source needs. It may lie in what is mounted before it.

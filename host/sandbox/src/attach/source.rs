@@ -2,7 +2,6 @@
 
 use std::fs::{File, Permissions};
 use std::io::Write;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -80,31 +79,17 @@ impl<'a> Maker<'a> {
         Ok(AttachmentSource::Path { path, writable: false })
     }
 
-    /// A secret never reaches a disk where the rung can hand out memory: a namespace mounts some, and a supervisor opens its own descriptors.
+    /// A secret never reaches a disk where the rung can mount memory. Elsewhere it is a file of this user alone in the workspace, which goes when the
+    /// command has ended, or is found and removed by the next run.
     fn secret(&mut self, secret: &Secret, access: Access) -> Result<AttachmentSource> {
-        match self.rung {
-            Rung::Supervised => self.descriptor(secret, access),
-            Rung::Chroot => self.file(&secret.0, access),
-            Rung::Userns => {
-                let memory = self.next();
-                std::fs::create_dir(&memory).map_err(doing("make a directory for a secret"))?;
-                let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-                mount("tmpfs", &memory, "tmpfs", flags, c"mode=700").map_err(doing("mount memory for a secret"))?;
-                self.write(memory.join("secret"), &secret.0, access)
-            }
+        if self.rung != Rung::Userns {
+            return self.file(&secret.0, access);
         }
-    }
-
-    /// A file without a name, which only this process can open.
-    fn descriptor(&mut self, secret: &Secret, access: Access) -> Result<AttachmentSource> {
-        let memory = rustix::fs::memfd_create("secret", rustix::fs::MemfdFlags::CLOEXEC);
-        let mut memory = File::from(memory.map_err(doing("make memory for a secret"))?);
-        memory.write_all(&secret.0).map_err(doing("write a secret"))?;
-        let path = PathBuf::from(format!("/proc/self/fd/{}", memory.as_raw_fd()));
-        self.own(&path, access)?;
-        // Open as long as this process lives.
-        std::mem::forget(memory);
-        Ok(AttachmentSource::Path { path, writable: false })
+        let memory = self.next();
+        std::fs::create_dir(&memory).map_err(doing("make a directory for a secret"))?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        mount("tmpfs", &memory, "tmpfs", flags, c"mode=700").map_err(doing("mount memory for a secret"))?;
+        self.write(memory.join("secret"), &secret.0, access)
     }
 
     fn files(&mut self, files: &Files) -> Result<PathBuf> {
