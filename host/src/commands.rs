@@ -160,8 +160,8 @@ pub async fn run(session: Arc<Session>, order: Order) -> CallResult<(snapshots::
     let (send, receive) = tokio::sync::oneshot::channel();
     let work = blocking(move || {
         let store = session.store()?;
-        let place = session.sandbox.place(store, &session)?;
-        let request = request(store, &place, &order, network)?;
+        // The place is let go at once: its end must not wait for this thread's.
+        let request = request(store, &*session.sandbox.place(store, &session)?, &order, network)?;
         let failed = |error| CallError::io(format_args!("can't run `{shown}`"), error);
         let running = Launcher::myself(SUPERVISOR).start(&request).map_err(failed)?;
         drop(request);
