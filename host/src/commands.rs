@@ -135,7 +135,7 @@ fn choose(isolation: Isolation, report: &steprun_sandbox::probe::Report) -> Call
         _ => format!("{}: not known here", rung.name()),
     };
     let unsupported = |message: String| Err(CallError::Error(types::Error::Unsupported(message)));
-    match (wanted, report.strongest()) {
+    match (wanted, report.preferred()) {
         (None, Some(rung)) => Ok(rung),
         (None, None) => {
             let all: Vec<String> = report.rungs.iter().map(|(rung, _)| refused(*rung)).collect();

@@ -25,7 +25,7 @@ pub fn doctor(doctor: &Doctor, options: &HostOptions) -> Result<(), Failure> {
     commands::clean(&store, workplace, Rung::Supervised).map_err(|error| failed(&error))?;
     let text = if doctor.json { json(&report) } else { text(&report) };
     cli::printed(std::io::stdout().write_all(text.as_bytes()))?;
-    match report.strongest() {
+    match report.preferred() {
         Some(_) => Ok(()),
         None => Err(Failure::new(Exit::Failed, "this place allows no sandbox, so RUN is refused in it")),
     }
@@ -33,7 +33,7 @@ pub fn doctor(doctor: &Doctor, options: &HostOptions) -> Result<(), Failure> {
 
 fn text(report: &Report) -> String {
     let mut text = String::new();
-    match report.strongest() {
+    match report.preferred() {
         Some(rung) => text.push_str(&format!("RUN gets a sandbox of kind `{}`: {}\n", rung.name(), summary(rung))),
         None => text.push_str("RUN is refused: no sandbox is possible\n"),
     }
@@ -77,7 +77,7 @@ fn json(report: &Report) -> String {
         (facility.name.clone(), outcome(facility.outcome.is_ok(), reason))
     });
     let report = serde_json::json!({
-        "sandbox": report.strongest().map(Rung::name),
+        "sandbox": report.preferred().map(Rung::name),
         "sandboxes": rungs.collect::<serde_json::Map<_, _>>(),
         "facilities": facilities.collect::<serde_json::Map<_, _>>(),
     });

@@ -29,9 +29,11 @@ pub struct Facility {
 }
 
 impl Report {
-    /// The strongest rung that a command can stand on.
-    pub fn strongest(&self) -> Option<Rung> {
-        self.rungs.iter().find(|(_, possible)| possible.is_ok()).map(|(rung, _)| *rung)
+    /// The rung that a command gets where nobody asks for another: the strongest on which the programs of images work. The chroot has no
+    /// /proc, without which Java, Go's tools and many scripts fail, so it comes last.
+    pub fn preferred(&self) -> Option<Rung> {
+        let possible = |rung: &Rung| self.rungs.iter().any(|(known, outcome)| known == rung && outcome.is_ok());
+        [Rung::Userns, Rung::Supervised, Rung::Chroot].into_iter().find(possible)
     }
 }
 

@@ -62,7 +62,7 @@ pub fn run(request: PathBuf, reply: PathBuf) -> io::Result<()> {
 pub fn probe(directory: &std::path::Path) -> io::Result<()> {
     hide()?;
     let report = crate::probe::probe(directory);
-    println!("{report:#?}\nstrongest: {:?}", report.strongest());
+    println!("{report:#?}\nstrongest: {:?}", report.preferred());
     Ok(())
 }
 
