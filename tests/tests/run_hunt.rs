@@ -24,7 +24,10 @@ for process in /proc/[0-9]*; do
     for file in "$process"/fd/*; do
         case "$(readlink "$file")" in /*) test -f "$file" && grep -q "$word" "$file" 2>/dev/null && found "$file" ;; esac
     done
-    tr '\0' ' ' < "$process/cmdline" 2>/dev/null | grep -q 'sandbox-super''visor' && found "$process: the host's process"
+    # Process 1 is the sandbox's own, a fork of the supervisor.
+    if test "$process" != /proc/1; then
+        tr '\0' ' ' < "$process/cmdline" 2>/dev/null | grep -q 'sandbox-super''visor' && found "$process: the host's process"
+    fi
 done
 for path in "$@" /kaniko /root/.docker "$HOME/.docker" "$DOCKER_CONFIG/config.json" /run/secrets /run/containers; do
     for up in '' /proc/self/root /.. /proc/self/cwd/../../../../.. /tmp/../../..; do

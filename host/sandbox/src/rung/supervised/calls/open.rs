@@ -65,7 +65,7 @@ impl Asked<'_> {
             return Err(Errno::NOTDIR);
         }
         if flags.contains(OFlags::PATH) {
-            return Ok(give(found.file, flags));
+            return self.open_path(&found, &looks, flags);
         }
         let writes = flags.intersects(OFlags::WRONLY | OFlags::RDWR | OFlags::TRUNC);
         match looks.kind() {
@@ -91,6 +91,23 @@ impl Asked<'_> {
         }
         self.list_processes(&found)?;
         let flags_here = flags.difference(OFlags::NOFOLLOW | OFlags::CREATE | OFlags::EXCL);
+        Ok(give(self.world.reopen(found.file.as_fd(), flags_here)?, flags))
+    }
+
+    /// O_PATH. The kernel hands no such descriptor to another process (EBADF), so one for reading takes its place: it serves fstat, fchdir, as a
+    /// directory for other calls, and by its name in /proc/self/fd. That it can also be read tells the command nothing that fake root may not
+    /// know; another user gets it only with the right to read. There is none for a symlink or a socket.
+    fn open_path(&self, found: &Found, looks: &Looks, flags: OFlags) -> Result<Outcome> {
+        match looks.kind() {
+            libc::S_IFLNK => return Err(Errno::LOOP),
+            libc::S_IFSOCK => return Err(Errno::NXIO),
+            _ => {}
+        }
+        if let Some(text) = &found.text {
+            return self.open_text(text, flags);
+        }
+        self.permit_open(found, looks, OFlags::RDONLY)?;
+        let flags_here = (flags & (OFlags::DIRECTORY | OFlags::CLOEXEC)) | OFlags::RDONLY | OFlags::NONBLOCK;
         Ok(give(self.world.reopen(found.file.as_fd(), flags_here)?, flags))
     }
 
