@@ -1,6 +1,12 @@
 //! The ladder: how a command is kept apart from its host, strongest first.
 
 mod chroot;
+mod file;
+mod legacy;
+mod memory;
+mod path;
+mod procfs;
+mod serve;
 pub(crate) mod start;
 mod supervised;
 mod userns;

@@ -1,6 +1,6 @@
 //! The command's system call filter: who does which call.
 
-use super::calls;
+use super::{calls, legacy};
 use crate::request::Network;
 use crate::sys::bpf::{Action, Argument, Filter};
 
@@ -93,7 +93,7 @@ pub(super) fn filter(network: &Network) -> Filter {
     let mut filter = Filter::new(errno(libc::ENOSYS))
         .on(SYNC, Action::Errno(0))
         .on(SERVED, Action::Notify)
-        .on(calls::LEGACY, Action::Notify)
+        .on(legacy::CALLS, Action::Notify)
         .on(calls::XATTRS, Action::Notify)
         .on(calls::IDS, Action::Notify)
         .on(TRACED, Action::Trace)

@@ -99,7 +99,7 @@ impl World {
         last: Last,
         flags: OFlags,
     ) -> Result<Found, Errno> {
-        let (host, text, flags) = match procfs::node(self, caller, rest) {
+        let (host, text, flags) = match procfs::node(self, caller.asker(), rest) {
             Node::Absent => return Err(Errno::NOENT),
             Node::Host(host) => (host, None, flags | OFlags::NOFOLLOW),
             Node::Text(host, text) => (host, Some(text), flags | OFlags::NOFOLLOW),
@@ -159,7 +159,7 @@ impl World {
             return None;
         }
         if self.areas.get(area).server == Server::Processes {
-            return match procfs::node(self, caller, rest) {
+            return match procfs::node(self, caller.asker(), rest) {
                 Node::Link(target) => Some(target),
                 // At the end the kernel follows it to the very file; before it, only a directory with a name makes sense.
                 Node::Descriptor(host) if !is_last => {

@@ -1,6 +1,6 @@
 //! The rung `supervised`: no privilege at all, as for an ordinary user in a container without capabilities.
 //!
-//! System calls with paths come to this process (seccomp user notification, [`serve`]), which does them inside the root ([`world`], [`calls`]) and hands
+//! System calls with paths come to this process (seccomp user notification, [`serve`](super::serve)), which does them inside the root ([`world`], [`calls`]) and hands
 //! back results or descriptors. Those that only the calling thread can do are rewritten while it stands (ptrace, [`trace`], [`rewrite`]).
 //! Who the command is, who owns files, and what modes they have is kept in tables ([`ids`], [`owners`]). The command itself is confined by
 //! Landlock to what it may see, so that a race in this process opens nothing more.
@@ -16,20 +16,16 @@ mod calls;
 mod child;
 mod clock;
 mod exec;
-mod file;
 mod filter;
 mod ids;
 mod lookup;
-mod memory;
 mod owners;
-mod path;
 mod process;
-mod procfs;
 mod registers;
 mod rewrite;
 mod scratch;
-mod serve;
 mod trace;
+mod view;
 mod world;
 
 use std::io;
@@ -47,12 +43,13 @@ use self::ids::Ids;
 use self::owners::Table;
 use self::process::{Process, Processes};
 use self::scratch::Scratch;
-use self::serve::Service;
 use self::trace::Tracer;
 use self::world::{Caller, Last, World};
 use super::chroot::child::step;
 use super::chroot::reach::Reach;
-use super::{Prepared, Ran};
+use super::serve::Service;
+// Shared with the rung `chroot`, and used by the modules below.
+use super::{Prepared, Ran, file, legacy, memory, path, procfs, serve};
 use crate::request::{Attachment, AttachmentSource, Exit, Limits, User};
 use crate::rung::wait::exit;
 use crate::sys::landlock::{Access, Ports, Ruleset, Support};

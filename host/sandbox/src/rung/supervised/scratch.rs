@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use steprun_snapshot::disk::Owners;
 
-use super::procfs;
+use super::view;
 
 /// Character devices of `/dev`: name, major, minor (Documentation/admin-guide/devices.txt).
 pub(super) const DEVICES: [(&str, u32, u32); 6] =
@@ -49,7 +49,7 @@ impl Scratch {
         }
         directory(&dev.join("shm"), 0o1777)?;
         directory(&scratch.proc(), 0o755)?;
-        procfs::make_listing(&scratch.proc())?;
+        view::make_listing(&scratch.proc())?;
         Ok(scratch)
     }
 

@@ -12,6 +12,7 @@ use super::file::stat;
 use super::owners::{Looks, Table};
 use super::path::{clean, split, wants_directory};
 use super::process::{Process, Processes};
+use super::procfs::Asker;
 
 /// Shared state.
 #[derive(Debug)]
@@ -35,6 +36,13 @@ pub(super) struct Caller {
     pub(super) thread: i32,
     /// Its process.
     pub(super) process: Arc<Process>,
+}
+
+impl Caller {
+    /// As [`procfs`](super::procfs) knows it.
+    pub(super) fn asker(&self) -> Asker {
+        Asker { process: self.process.id, thread: self.thread }
+    }
 }
 
 /// A file that exists.

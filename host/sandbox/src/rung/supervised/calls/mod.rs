@@ -2,26 +2,23 @@
 
 mod change;
 mod ids;
-mod legacy;
 mod look;
 mod names;
 mod open;
 mod xattr;
 
 pub(super) use ids::CALLS as IDS;
-pub(super) use legacy::CALLS as LEGACY;
 pub(super) use xattr::CALLS as XATTRS;
 
-use std::os::fd::OwnedFd;
-
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::legacy;
 use super::memory::Memory;
 use super::owners::{Looks, PERMISSIONS};
+use super::serve::{Outcome, Server};
 use super::world::{Caller, Found, Last, World};
 use crate::rung::chroot::reach;
-use crate::sys::notify::{Answer, Call};
+use crate::sys::notify::{Answer, Call, Listener};
 
 /// A call as its handler sees it.
 pub(super) struct Asked<'a> {
@@ -32,31 +29,18 @@ pub(super) struct Asked<'a> {
     arguments: [u64; 6],
 }
 
-/// What comes of a call.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// Its answer.
-    Now(Answer),
-    /// Opening waits for somebody at the other end of a fifo: it is done in a thread of its own.
-    Opens {
-        /// The fifo, open with O_PATH.
-        file: OwnedFd,
-        /// As asked for.
-        flags: OFlags,
-    },
-}
-
 type Result<T> = std::result::Result<T, Errno>;
 
-/// Does a call.
-pub(super) fn answer(world: &World, call: &Call) -> Outcome {
-    let Some(process) = world.processes.of(call.thread) else {
-        return Outcome::Now(Answer::Error(Errno::SRCH));
-    };
-    let caller = Caller { thread: call.thread, process };
-    let (number, arguments) = legacy::modern(call.number, call.arguments);
-    let asked = Asked { world, caller, memory: Memory::of(call.thread), number, arguments };
-    asked.dispatch().unwrap_or_else(|error| Outcome::Now(Answer::Error(error)))
+impl Server for World {
+    fn answer(&self, _: &Listener, call: &Call) -> Outcome {
+        let Some(process) = self.processes.of(call.thread) else {
+            return Outcome::Now(Answer::Error(Errno::SRCH));
+        };
+        let caller = Caller { thread: call.thread, process };
+        let (number, arguments) = legacy::modern(call.number, call.arguments);
+        let asked = Asked { world: self, caller, memory: Memory::of(call.thread), number, arguments };
+        asked.dispatch().unwrap_or_else(|error| Outcome::Now(Answer::Error(error)))
+    }
 }
 
 impl Asked<'_> {

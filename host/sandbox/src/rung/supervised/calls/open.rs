@@ -11,9 +11,10 @@ use super::super::area::Server;
 use super::super::file::{is, stat};
 use super::super::owners::{self, EXECUTE, Looks, PERMISSIONS, READ, WRITE};
 use super::super::path::wants_directory;
-use super::super::procfs;
+use super::super::serve::Outcome;
+use super::super::view;
 use super::super::world::{Found, Last, Slot};
-use super::{Asked, Outcome, Result};
+use super::{Asked, Result};
 use crate::sys::notify::Answer;
 
 /// As many turns as symlinks are followed.
@@ -87,7 +88,7 @@ impl Asked<'_> {
         }
         let blocks = looks.kind() == libc::S_IFIFO && !flags.intersects(OFlags::NONBLOCK | OFlags::RDWR);
         if blocks {
-            return Ok(Outcome::Opens { file: found.file, flags });
+            return Ok(Outcome::opens(found.file, flags));
         }
         self.list_processes(&found)?;
         let flags_here = flags.difference(OFlags::NOFOLLOW | OFlags::CREATE | OFlags::EXCL);
@@ -138,7 +139,7 @@ impl Asked<'_> {
     fn list_processes(&self, found: &Found) -> Result<()> {
         let area = self.world.areas.get(found.area);
         if area.server == Server::Processes && stat(&area.file)?.st_ino == found.stat.st_ino {
-            procfs::list(area.host(), &self.world.processes.numbers()).map_err(|_| Errno::IO)?;
+            view::list(area.host(), &self.world.processes.numbers()).map_err(|_| Errno::IO)?;
         }
         Ok(())
     }

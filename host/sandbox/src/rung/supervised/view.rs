@@ -1,55 +1,40 @@
-//! `/proc` as the command sees it: its own processes, and what of the machine is harmless. All else does not exist.
+//! What the command's processes are told of themselves in `/proc`, and what is listed there.
 
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::path::{components, split};
-use super::world::{Caller, World};
-
-/// Files and directories of the whole machine that may be read. The kernel's command line isn't here: people put secrets there.
-const OF_THE_MACHINE: &[&[u8]] = &[
-    b"cpuinfo",
-    b"devices",
-    b"filesystems",
-    b"loadavg",
-    b"meminfo",
-    b"stat",
-    b"swaps",
-    b"sys/fs",
-    b"sys/kernel",
-    b"sys/net",
-    b"sys/vm",
-    b"uptime",
-    b"version",
-    b"vmstat",
-];
+use super::procfs::{self, Node, Tree};
+use super::world::World;
 
 /// Longest name of a thread (TASK_COMM_LEN without its NUL).
 const LONGEST_NAME: usize = 15;
 
-/// What is at a path below `/proc`. Host paths are relative to the host's `/proc`.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Node {
-    /// Nothing.
-    Absent,
-    /// The host's file or directory.
-    Host(Vec<u8>),
-    /// A file with other content than the host's at that path.
-    Text(Vec<u8>, Vec<u8>),
-    /// A symlink to this path of the command.
-    Link(Vec<u8>),
-    /// A link to an open file, which the kernel follows whatever the name says.
-    Descriptor(Vec<u8>),
-}
+impl Tree for World {
+    fn process_of(&self, thread: i32) -> Option<i32> {
+        self.processes.of(thread).map(|process| process.id)
+    }
 
-/// What the files that list mounts hold: one file system, of a kind that says nothing (proc(5)).
-fn mounts(name: &[u8]) -> &'static [u8] {
-    match name {
-        b"mountinfo" => b"1 0 0:1 / / rw,relatime - overlay overlay rw\n",
-        b"mountstats" => b"device overlay mounted on / with fstype overlay\n",
-        _ => b"overlay / overlay rw,relatime 0 0\n",
+    fn program(&self, process: i32) -> Option<Vec<u8>> {
+        self.processes.of(process).map(|process| process.program().path.clone())
+    }
+
+    fn directory(&self, process: i32) -> Option<Vec<u8>> {
+        self.seen_as(&self.host_path(process, libc::AT_FDCWD).ok()?)
+    }
+
+    fn file(&self, process: i32, name: &[u8], host: Vec<u8>) -> Node {
+        if !matches!(name, b"comm" | b"cmdline" | b"status" | b"stat") {
+            return Node::Host(host);
+        }
+        let Some(process) = self.processes.of(process) else { return Node::Absent };
+        let Ok(text) = fs::read(Path::new("/proc").join(std::ffi::OsStr::from_bytes(&host))) else {
+            return Node::Absent;
+        };
+        let program = process.program().clone();
+        let ids = process.ids().clone();
+        Node::Text(host, translate(name, text, &program, &ids))
     }
 }
 
@@ -59,11 +44,11 @@ fn mounts(name: &[u8]) -> &'static [u8] {
 /// # Errors
 /// Of the disk.
 pub(super) fn make_listing(at: &Path) -> io::Result<()> {
-    for (name, target) in [("self", "1"), ("thread-self", "1/task/1"), ("mounts", "self/mounts"), ("net", "self/net")] {
+    for (name, target) in procfs::LINKS {
         std::os::unix::fs::symlink(target, at.join(name))?;
     }
     fs::create_dir(at.join("sys"))?;
-    for name in OF_THE_MACHINE.iter().filter(|name| !name.contains(&b'/')) {
+    for name in procfs::listed() {
         fs::write(at.join(std::ffi::OsStr::from_bytes(name)), "")?;
     }
     Ok(())
@@ -93,67 +78,6 @@ fn absent_is_fine(error: io::Error) -> io::Result<()> {
 
 fn present_is_fine(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
-}
-
-/// What is at a path without symlinks before its last component, relative to `/proc` and not empty.
-pub(super) fn node(world: &World, caller: &Caller, path: &[u8]) -> Node {
-    let parts: Vec<_> = components(path).collect();
-    let id = caller.process.id;
-    match parts.as_slice() {
-        [b"self"] => Node::Link(id.to_string().into_bytes()),
-        [b"thread-self"] => Node::Link(format!("{id}/task/{}", caller.thread).into_bytes()),
-        [name @ (b"mounts" | b"net")] => Node::Link([b"self/", *name].concat()),
-        [number, rest @ ..] if number.iter().all(u8::is_ascii_digit) => of_process(world, number, rest),
-        parts => {
-            let path = parts.join(&b'/');
-            let parent_of_some = OF_THE_MACHINE.iter().any(|some| super::path::below(some, &path).is_some());
-            let below_some = OF_THE_MACHINE.iter().any(|some| super::path::below(&path, some).is_some());
-            if parent_of_some || below_some { Node::Host(path) } else { Node::Absent }
-        }
-    }
-}
-
-/// Of the file that stands for a link whose text is ours: stat(2) has to say that it is a symlink, and no more.
-pub(super) fn own_link(path: &[u8]) -> Vec<u8> {
-    let host = super::path::relative(path);
-    match split(host) {
-        Some((_, b"exe" | b"cwd" | b"root")) => host.to_vec(),
-        _ => b"self".to_vec(),
-    }
-}
-
-fn of_process(world: &World, number: &[u8], rest: &[&[u8]]) -> Node {
-    let known = |number: &[u8]| {
-        let number = std::str::from_utf8(number).ok()?.parse().ok()?;
-        world.processes.of(number)
-    };
-    let Some(process) = known(number) else { return Node::Absent };
-    let host = [&[number], rest].concat().join(&b'/');
-    let rest = match rest {
-        [b"task", thread, rest @ ..] if known(thread).is_some_and(|of| of.id == process.id) => rest,
-        [b"task", _, ..] => return Node::Absent,
-        rest => rest,
-    };
-    match rest {
-        [b"exe"] => Node::Link(process.program().path.clone()),
-        [b"root"] => Node::Link(b"/".to_vec()),
-        [b"cwd"] => {
-            let target = world.host_path(process.id, libc::AT_FDCWD).ok().and_then(|host| world.seen_as(&host));
-            target.map_or(Node::Absent, Node::Link)
-        }
-        [b"fd", _] => Node::Descriptor(host),
-        [b"map_files", ..] => Node::Absent,
-        [name @ (b"mounts" | b"mountinfo" | b"mountstats")] => Node::Text(host, mounts(name).to_vec()),
-        [name @ (b"comm" | b"cmdline" | b"status" | b"stat")] => {
-            let Ok(text) = fs::read(Path::new("/proc").join(std::ffi::OsStr::from_bytes(&host))) else {
-                return Node::Absent;
-            };
-            let program = process.program().clone();
-            let ids = process.ids().clone();
-            Node::Text(host, translate(name, text, &program, &ids))
-        }
-        _ => Node::Host(host),
-    }
 }
 
 /// What a process says of itself: the loader's name and arguments are taken out, users and groups are those it believes in.

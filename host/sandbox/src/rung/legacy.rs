@@ -53,7 +53,7 @@ pub(super) fn sets_times(number: libc::c_long) -> bool {
 }
 
 /// All calls of paths that [`modern`] knows.
-pub(in super::super) const CALLS: &[libc::c_long] = &[
+pub(super) const CALLS: &[libc::c_long] = &[
     libc::SYS_faccessat,
     libc::SYS_fchmodat,
     libc::SYS_renameat,
