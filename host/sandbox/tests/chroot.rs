@@ -368,3 +368,140 @@ fn sync_is_answered() {
         "done\n"
     );
 }
+
+#[test]
+fn its_own_files_in_proc_are_there() {
+    for (script, expected) in [
+        ("echo x | cat /dev/stdin", "x\n"),
+        ("echo x > /dev/stdout; echo y > /dev/stderr 2>/dev/null", "x\n"),
+        ("exec 3< /etc/word; cat /dev/fd/3; readlink /proc/self/fd/3; cat /proc/self/fd/3", "word\n/etc/word\nword\n"),
+        ("echo x > /tmp/f; exec 7<> /tmp/f; rm /tmp/f; cat /dev/fd/7", "x\n"),
+        // What a shell makes of `cat <(echo x)`.
+        ("{ { echo x; } 8>&- | cat /dev/fd/9 9<&0; }", "x\n"),
+        ("readlink /proc/self/exe; readlink /proc/$$/exe", "/bin/busybox\n/bin/busybox\n"),
+        ("cd /tmp; readlink /proc/self/cwd; readlink /proc/self/root; cat /proc/self/root/etc/word", "/tmp\n/\nword\n"),
+        (
+            "cd /etc; cat /proc/self/cwd/word; echo new > /proc/self/cwd/made; stat -c %a made; cat made",
+            "word\n644\nnew\n",
+        ),
+        ("cat /proc/self/status | head -n 1; cat /proc/self/comm", "Name:\tcat\ncat\n"),
+        ("tr '\\0' ' ' < /proc/$$/cmdline | cut -c 1-5", "sh -c\n"),
+        ("cat /proc/self/environ | tr '\\0' '\\n' | grep -c PATH=/bin", "1\n"),
+        ("[ $(readlink /proc/self) != $$ ] && [ -d /proc/$$ ] && [ -r /proc/self/maps ] && echo yes", "yes\n"),
+        ("grep -c MemTotal /proc/meminfo; [ $(nproc) -gt 0 ] && grep -q . /proc/cpuinfo && echo cpu", "1\ncpu\n"),
+        ("cat /proc/mounts; cat /etc/mtab", "overlay / overlay rw,relatime 0 0\noverlay / overlay rw,relatime 0 0\n"),
+        (
+            "stat -c %F /proc/self /proc/self/ /proc/self/exe /proc/stat",
+            "symbolic link\ndirectory\nsymbolic link\nregular empty file\n",
+        ),
+        ("ps -o args > /tmp/ps; grep -c '^sh -c' /tmp/ps; grep -c '^ps -o' /tmp/ps", "1\n1\n"),
+        ("cat //proc/./self/../self/comm; cat /proc/../etc/word", "cat\nword\n"),
+    ] {
+        let sandbox = sandbox!(script);
+        sandbox.write("etc/word", "word\n");
+        symlink("../proc/self/mounts", sandbox.root().join("etc/mtab")).expect("a symlink");
+        let done = sandbox.run();
+        assert_eq!(done.output, expected, "{script}: {done:?}");
+    }
+}
+
+#[test]
+fn proc_is_listed_and_nobody_else_is_in_it() {
+    let script =
+        "sleep 1000 & ls /proc; ls /proc/$!/fd /proc/$!/task; kill $!; wait; ls -d /proc/$!; ls /proc/self/fd/";
+    let done = sandbox!(script).run();
+    let (top, _) = done.output.split_once("/proc/").expect("more than one directory");
+    let (numbers, words): (Vec<_>, Vec<_>) = top.split_ascii_whitespace().partition(|word| word.parse::<u32>().is_ok());
+    // Shell, sleep and ls.
+    assert_eq!(numbers.len(), 3, "{done:?}");
+    let expected =
+        "cpuinfo devices filesystems loadavg meminfo mounts net self stat swaps sys thread-self uptime version vmstat";
+    assert_eq!(words.join(" "), expected, "{done:?}");
+    assert!(done.output.contains("/fd:\n0\n1\n2\n"), "{done:?}");
+    for attempt in [
+        "cat /proc/1/environ",
+        "ls /proc/1",
+        "ls /proc/$PPID/",
+        "ls -d /proc/kcore",
+        "cat /proc/cmdline",
+        "cat /proc/sysrq-trigger",
+        "echo x > /proc/sys/kernel/core_pattern",
+        "echo x > /proc/self/mem",
+    ] {
+        let done = sandbox!(&format!("({attempt}) && echo it worked")).run();
+        assert_eq!(done.output, "", "{attempt}: {done:?}");
+    }
+}
+
+#[test]
+fn proc_leads_nowhere() {
+    let canary = tempfile::tempdir().expect("a directory");
+    fs::write(canary.path().join("canary"), "").expect("a file");
+    let path = canary.path().display();
+    for attempt in [
+        // No directory of the host's is handed over.
+        format!(
+            "exec 5< /proc; cd /proc; chmod 777 ../../../../../..{path}/canary; stat ../../../../../..{path}/canary"
+        ),
+        format!("cd /proc/self/fd; stat ../../../..{path}/canary"),
+        format!("cd /proc/sys; stat ../../../..{path}/canary"),
+        format!("exec 5< /proc/self; stat /proc/self/fd/5/../../../../..{path}/canary"),
+        format!("stat /proc/self/root/..{path}/canary"),
+        format!("stat /proc/self/cwd/../../../..{path}/canary"),
+        format!("ls /proc > /dev/null; rm -rf /proc/$$; ln -s {path} /proc/$$; ls /proc/$$/; stat /proc/$$/canary"),
+    ] {
+        let done = sandbox!(&format!("({attempt}) > /dev/null && echo it worked")).run();
+        assert_eq!(done.output, "", "{attempt}: {done:?}");
+        assert!(canary.path().join("canary").exists(), "{attempt}");
+        assert_eq!(fs::metadata(canary.path().join("canary")).expect("there").mode() & 0o111, 0, "{attempt}");
+    }
+}
+
+#[test]
+fn the_images_proc_comes_back() {
+    let sandbox = sandbox!(
+        "ls /proc /proc/self/ /proc/self/fd > /dev/null; mkdir /proc/mine; touch /proc/mine/x; ls /proc | grep -c mine"
+    );
+    fs::write(sandbox.root().join("proc/of-the-image"), "here").expect("a file");
+    let before = listing(sandbox.root());
+    let done = sandbox.run();
+    assert_eq!(done.output, "0\n", "{done:?}");
+    assert_eq!(listing(sandbox.root()), before);
+}
+
+#[test]
+fn other_users_see_their_own() {
+    let inner = "cat /etc/word; cat /proc/self/comm; echo x | cat /dev/stdin; readlink /proc/self/exe; cat /etc/secret; exec 3< /etc/word; cat /dev/fd/3; \
+        tr -d '\\0' < /proc/1/environ; cat /proc/self/root/etc/secret";
+    let sandbox =
+        sandbox!(&format!("exec 4< /etc/secret; su app -c \"{inner}; cat /proc/self/fd/4\" 2>&1; cat /proc/self/fd/4"));
+    sandbox.write("etc/passwd", "root:x:0:0::/:/bin/sh\napp:x:500:501::/:/bin/sh\n");
+    sandbox.write("etc/group", "app:x:501:\n");
+    sandbox.write("etc/word", "word\n");
+    sandbox.write("etc/secret", "secret\n");
+    fs::set_permissions(sandbox.root().join("etc/secret"), fs::Permissions::from_mode(0o600)).expect("ours");
+    let done = sandbox.run();
+    let expected = "word\ncat\nx\n/bin/busybox\ncat: can't open '/etc/secret': Permission denied\nword\n\
+        sh: can't open /proc/1/environ: no such file\ncat: can't open '/proc/self/root/etc/secret': Permission denied\n\
+        cat: can't open '/proc/self/fd/4': Permission denied\nsecret\n";
+    assert_eq!(done.output, expected, "{done:?}");
+}
+
+#[test]
+fn the_output_is_not_opened_anew() {
+    // Only its end may be written, nothing of it be read.
+    let mut sandbox = sandbox!("echo x > /dev/stdout; echo y >> /proc/self/fd/1; cat < /proc/self/fd/1; echo z");
+    let script = "\"$@\" > \"$0\"; cat \"$0\"";
+    let log = sandbox.outside().join("log");
+    sandbox.within.extend(["sh", "-c", script].map(str::to_owned));
+    sandbox.within.push(log.display().to_string());
+    let done = sandbox.run();
+    assert_eq!(done.output, "x\ny\nz\n", "{done:?}");
+}
+
+#[test]
+fn sockets_and_proc_are_served_together() {
+    let mut sandbox = sandbox!("cat /proc/self/comm; nc -w 1 127.0.0.1 9 < /dev/null; cat /proc/self/comm");
+    sandbox.trial.network = Network::Hosts(vec!["127.0.0.1".to_owned()]);
+    assert_eq!(sandbox.run().output, "cat\ncat\n");
+}

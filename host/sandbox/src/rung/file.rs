@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{MemfdFlags, Mode, OFlags, ResolveFlags, memfd_create, open, openat2};
 use rustix::io::Errno;
 
 use super::memory::last_error;
@@ -55,6 +55,16 @@ pub(super) fn magic(file: BorrowedFd<'_>) -> std::ffi::CString {
     name.extend_from_slice(file.as_raw_fd().to_string().as_bytes());
     // The bytes hold no NUL, so this can't fail.
     std::ffi::CString::new(name).unwrap_or_default()
+}
+
+/// A file in memory with this content, open for reading.
+pub(super) fn with_text(text: &[u8]) -> Result<OwnedFd, Errno> {
+    let file = memfd_create(c"text", MemfdFlags::CLOEXEC)?;
+    let mut rest = text;
+    while !rest.is_empty() {
+        rest = &rest[rustix::io::write(&file, rest)?..];
+    }
+    open(magic(file.as_fd()), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Whether it is a file of this kind: `S_IFLNK`, ...

@@ -52,6 +52,33 @@ pub(super) fn sets_times(number: libc::c_long) -> bool {
     number == libc::SYS_utimensat
 }
 
+/// Calls that open files or look at what is at a path, first the directory's descriptor; with their older forms, which name none.
+pub(super) const LOOKS: &[libc::c_long] = &[
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_readlinkat,
+];
+
+/// See [`LOOKS`].
+pub(super) const OLD_LOOKS: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_open,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_creat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_stat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lstat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_access,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_readlink,
+];
+
 /// All calls of paths that [`modern`] knows.
 pub(super) const CALLS: &[libc::c_long] = &[
     libc::SYS_faccessat,

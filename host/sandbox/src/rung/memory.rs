@@ -43,20 +43,17 @@ impl Memory {
     ///
     /// # Errors
     /// EFAULT, ENAMETOOLONG.
-    pub(super) fn read_string(self, mut address: u64) -> Result<Vec<u8>, Errno> {
-        let mut string = Vec::with_capacity(STRIDE);
-        while string.len() < LONGEST_PATH {
-            let mut stride = [0; STRIDE];
-            let length = STRIDE - address as usize % STRIDE;
-            let read = self.read_some(address, &mut stride[..length])?;
-            if let Some(end) = stride[..read].iter().position(|byte| *byte == 0) {
-                string.extend_from_slice(&stride[..end]);
-                return Ok(string);
-            }
-            string.extend_from_slice(&stride[..read]);
-            address += read as u64;
-        }
-        Err(Errno::NAMETOOLONG)
+    pub(super) fn read_string(self, address: u64) -> Result<Vec<u8>, Errno> {
+        string_at(address, |address, buffer| self.read_some(address, buffer))
+    }
+
+    /// The first bytes of what may be a string: as many as there are up to the next border of pages.
+    ///
+    /// # Errors
+    /// EFAULT; EPERM where this process may not look into that one.
+    pub(super) fn read_start(self, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let length = buffer.len().min(STRIDE - address as usize % STRIDE);
+        self.read_some(address, &mut buffer[..length])
     }
 
     /// Writes where the process could.
@@ -89,8 +86,35 @@ impl Memory {
         let remote = libc::iovec { iov_base: address as *mut _, iov_len: buffer.len() };
         // SAFETY: writes to a live slice; the other address is in another process, whose memory the kernel checks.
         let read = unsafe { libc::process_vm_readv(self.thread, &raw const local, 1, &raw const remote, 1, 0) };
-        if read <= 0 { Err(Errno::FAULT) } else { Ok(read as usize) }
+        match read {
+            0 => Err(Errno::FAULT),
+            ..0 => Err(last_error()),
+            read => Ok(read as usize),
+        }
     }
+}
+
+/// A string without its NUL, by what reads up to a number of bytes at an address.
+///
+/// # Errors
+/// ENAMETOOLONG, and those of the reader.
+pub(super) fn string_at(
+    mut address: u64,
+    read: impl Fn(u64, &mut [u8]) -> Result<usize, Errno>,
+) -> Result<Vec<u8>, Errno> {
+    let mut string = Vec::with_capacity(STRIDE);
+    while string.len() < LONGEST_PATH {
+        let mut stride = [0; STRIDE];
+        let length = STRIDE - address as usize % STRIDE;
+        let length = read(address, &mut stride[..length])?;
+        if let Some(end) = stride[..length].iter().position(|byte| *byte == 0) {
+            string.extend_from_slice(&stride[..end]);
+            return Ok(string);
+        }
+        string.extend_from_slice(&stride[..length]);
+        address += length as u64;
+    }
+    Err(Errno::NAMETOOLONG)
 }
 
 /// The bytes of a plain structure of the kernel.

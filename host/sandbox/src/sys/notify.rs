@@ -101,6 +101,12 @@ impl Listener {
         }
     }
 
+    /// Whether the caller still waits. What was opened of it by its number before is its own then, and no other process's.
+    pub(crate) fn is_waiting(&self, call: &Call) -> bool {
+        // SAFETY: reads the number, which outlives the call.
+        unsafe { libc::ioctl(self.raw(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const call.id) == 0 }
+    }
+
     /// Ends a call. A caller that was killed in the meantime needs no answer, which is no error.
     pub(crate) fn answer(&self, call: &Call, answer: Answer) {
         match answer {

@@ -87,6 +87,15 @@ impl Attached {
         self.put(b"/dev", Home::Scrap(made))
     }
 
+    /// Gives the command an empty /proc, and the caller that directory.
+    pub(super) fn processes(&mut self) -> io::Result<OwnedFd> {
+        let made = self.beside.join("proc");
+        devices::make_directory(&made, 0o555)?;
+        let directory = open(&made, DIRECTORY, Mode::empty())?;
+        self.put(b"/proc", Home::Scrap(made))?;
+        Ok(directory)
+    }
+
     /// Attaches all, in their order. On failure some are attached.
     pub(super) fn all(&mut self, attachments: &[Attachment]) -> io::Result<()> {
         for Attachment { target, source } in attachments {

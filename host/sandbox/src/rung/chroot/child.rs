@@ -32,16 +32,15 @@ pub(super) struct Confinement<'a> {
     pub(super) root: &'a Path,
     /// None where the kernel has no Landlock.
     pub(super) rules: Option<Ruleset>,
+    /// Leaves calls to the supervisor.
     pub(super) filter: Filter,
-    /// Whether the filter leaves calls to the supervisor.
-    pub(super) answered: bool,
 }
 
 /// A command that was started.
 pub(super) struct Child {
     pub(super) pid: Pid,
     /// Where its filter's calls arrive.
-    pub(super) calls: Option<OwnedFd>,
+    pub(super) calls: OwnedFd,
 }
 
 /// Starts a command. The calling process has one thread.
@@ -63,7 +62,8 @@ pub(super) fn start(command: &Command, confinement: Confinement<'_>) -> io::Resu
         unsafe { libc::_exit(1) }
     };
     drop(there);
-    Ok(Child { pid, calls: told(&here)? })
+    let calls = told(&here)?.ok_or_else(|| io::Error::other("the command was killed before it was started"))?;
+    Ok(Child { pid, calls })
 }
 
 /// Becomes the command, or comes back with what kept it from that.
@@ -74,7 +74,7 @@ fn become_it(
     supervisor: &OwnedFd,
     parent: Pid,
 ) -> io::Result<std::convert::Infallible> {
-    let Confinement { root, rules, filter, answered } = confinement;
+    let Confinement { root, rules, filter } = confinement;
     detach(input)?;
     step("changing the root directory", chroot(root))?;
     // As root, as runc does it: a directory that only root may search can still be the working directory.
@@ -84,12 +84,8 @@ fn become_it(
         step("applying Landlock rules", rules.restrict_self())?;
     }
     step("asking for no new privileges", allow_confinement())?;
-    if answered {
-        let calls = step("installing the system call filter", filter.install_with_listener())?;
-        step("handing over the filter's listener", hand_over(supervisor, calls.as_fd()))?;
-    } else {
-        step("installing the system call filter", filter.install())?;
-    }
+    let calls = step("installing the system call filter", filter.install_with_listener())?;
+    step("handing over the filter's listener", hand_over(supervisor, calls.as_fd()))?;
     step("dropping capabilities (which takes CAP_SETPCAP)", keep_only(CHROOT))?;
     let user = &command.user;
     step(&format!("becoming user {}:{}", user.uid, user.gid), become_user(user))?;

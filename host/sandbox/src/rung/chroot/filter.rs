@@ -1,6 +1,7 @@
 //! The command's system call filter.
 
 use super::reach::Reach;
+use crate::rung::legacy::{LOOKS, OLD_LOOKS};
 use crate::sys::bpf::{Action, Argument, Filter};
 use crate::sys::landlock::Support;
 
@@ -52,7 +53,18 @@ pub(super) fn filter(reach: &Reach, support: Support) -> Filter {
     if !support.files() {
         filter = filter.on(&TRACING, errno(libc::EPERM));
     }
-    sockets(filter, reach)
+    sockets(looks(filter), reach)
+}
+
+/// Calls that may look at something in `/proc`, which the supervisor serves. What is relative to a descriptor, or is that itself, is none.
+fn looks(filter: Filter) -> Filter {
+    let itself = |index| Argument { index, mask: libc::AT_EMPTY_PATH as u32, value: libc::AT_EMPTY_PATH as u32 };
+    let here = Argument { index: 0, mask: u32::MAX, value: libc::AT_FDCWD as u32 };
+    let filter = filter
+        .on_argument(libc::SYS_newfstatat, itself(3), Action::Allow)
+        .on_argument(libc::SYS_statx, itself(2), Action::Allow)
+        .on(OLD_LOOKS, Action::Notify);
+    LOOKS.iter().fold(filter, |filter, number| filter.on_argument(*number, here, Action::Notify))
 }
 
 fn sockets(filter: Filter, reach: &Reach) -> Filter {

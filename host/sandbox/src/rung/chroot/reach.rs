@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with}
 use crate::network::{announce, proxy};
 use crate::request::{Network, Secret};
 use crate::sys::landlock::Ports;
-use crate::sys::notify::{Answer, Listener};
+use crate::sys::notify::Answer;
 
 /// What it reaches.
 pub(crate) enum Reach {
@@ -54,37 +54,12 @@ impl Reach {
         }
     }
 
-    /// Whether system calls wait for an answer of ours.
-    pub(crate) fn is_answered(&self) -> bool {
-        matches!(self, Self::Proxy { .. })
-    }
-
-    /// Starts what serves the command, in threads; so after the last fork. `calls` is its filter's listener.
-    pub(crate) fn serve(self, calls: Option<OwnedFd>) -> io::Result<()> {
-        if let (Self::Proxy { listener, allowed, .. }, Some(calls)) = (self, calls) {
-            let calls = Listener::new(calls)?;
-            std::thread::Builder::new().name("sockets".into()).spawn(move || answer(&calls))?;
-            proxy::serve(listener, allowed)?;
-        }
-        Ok(())
-    }
-}
-
-impl Reach {
-    /// Starts the proxy alone, where sockets are made by who answers other calls too. After the last fork.
+    /// Starts the proxy, in threads; so after the last fork. Sockets are made by who answers the command's other calls.
     pub(crate) fn serve_proxy(self) -> io::Result<()> {
         match self {
             Self::Proxy { listener, allowed, .. } => proxy::serve(listener, allowed),
             Self::Nothing | Self::All => Ok(()),
         }
-    }
-}
-
-/// Makes the command's sockets until it has ended.
-fn answer(calls: &Listener) {
-    let mut buffer = calls.buffer();
-    while let Ok(Some(call)) = calls.receive(&mut buffer) {
-        calls.answer(&call, made(call.arguments).unwrap_or_else(Answer::Error));
     }
 }
 

@@ -3,12 +3,12 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, openat, readlinkat};
+use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 use steprun_snapshot::disk::Owner;
 
 use super::super::area::Server;
-use super::super::file::{is, stat};
+use super::super::file::{is, stat, with_text};
 use super::super::owners::{self, EXECUTE, Looks, PERMISSIONS, READ, WRITE};
 use super::super::path::wants_directory;
 use super::super::serve::Outcome;
@@ -76,7 +76,7 @@ impl Asked<'_> {
             _ => {}
         }
         if let Some(text) = &found.text {
-            return if writes { Err(Errno::ACCESS) } else { self.open_text(text, flags) };
+            return if writes { Err(Errno::ACCESS) } else { Ok(give(with_text(text)?, flags)) };
         }
         self.permit_open(&found, &looks, flags)?;
         if let Some((block, major, minor)) = self.world.owners.device(&found.stat) {
@@ -142,15 +142,6 @@ impl Asked<'_> {
             view::list(area.host(), &self.world.processes.numbers()).map_err(|_| Errno::IO)?;
         }
         Ok(())
-    }
-
-    fn open_text(&self, text: &[u8], flags: OFlags) -> Result<Outcome> {
-        let file = memfd_create(c"text", MemfdFlags::CLOEXEC)?;
-        let mut rest = text;
-        while !rest.is_empty() {
-            rest = &rest[rustix::io::write(&file, rest)?..];
-        }
-        Ok(give(self.world.reopen(file.as_fd(), OFlags::RDONLY)?, flags))
     }
 
     /// O_CREAT: what is there is opened; else a new file, at the end of symlinks that lead to nothing.
