@@ -16,6 +16,9 @@ use steprun_sandbox::request::{Attachment, AttachmentSource, Exit, Network, User
 const CAPABILITIES: &str = "-all,+chown,+dac_override,+fsetid,+fowner,+mknod,+net_raw,+setgid,+setuid,+setfcap,+setpcap,\
     +net_bind_service,+sys_chroot,+kill,+audit_write";
 
+/// A root file system of Debian's essential packages, where the machine has one.
+const DEBIAN: &str = "/var/tmp/debian-root";
+
 /// A bystander that the command must not reach, and the supervisor beside it.
 const PLACE: &str =
     "sleep 1000 <&- >&- 2>&- & setpriv --bounding-set \"$0\" \"$@\"; kill $! || echo the bystander is dead >&2";
@@ -394,7 +397,8 @@ fn its_own_files_in_proc_are_there() {
             "stat -c %F /proc/self /proc/self/ /proc/self/exe /proc/stat",
             "symbolic link\ndirectory\nsymbolic link\nregular empty file\n",
         ),
-        ("ps -o args > /tmp/ps; grep -c '^sh -c' /tmp/ps; grep -c '^ps -o' /tmp/ps", "1\n1\n"),
+        ("ps -o args > /tmp/ps; wc -l < /tmp/ps; grep -c '^sh -c' /tmp/ps", "3\n1\n"),
+        ("cd /proc/$$; cat comm; readlink exe; cd ..; grep -c MemTotal meminfo; pwd", "sh\n/bin/busybox\n1\n/proc\n"),
         ("cat //proc/./self/../self/comm; cat /proc/../etc/word", "cat\nword\n"),
     ] {
         let sandbox = sandbox!(script);
@@ -458,6 +462,16 @@ fn proc_leads_nowhere() {
 }
 
 #[test]
+fn no_device_is_opened_for_it() {
+    let sandbox = sandbox!("echo x > /proc/self/root/dev/null && echo null; : > /proc/self/root/tmp/log && echo log");
+    let node = sandbox.root().join("tmp/log");
+    // The kernel's log, which anybody may open to write who gets to its node.
+    let (kind, mode) = (rustix::fs::FileType::CharacterDevice, rustix::fs::Mode::from_raw_mode(0o666));
+    rustix::fs::mknodat(rustix::fs::CWD, node, kind, mode, rustix::fs::makedev(1, 11)).expect("root");
+    assert_eq!(sandbox.run().output, "null\n");
+}
+
+#[test]
 fn the_images_proc_comes_back() {
     let sandbox = sandbox!(
         "ls /proc /proc/self/ /proc/self/fd > /dev/null; mkdir /proc/mine; touch /proc/mine/x; ls /proc | grep -c mine"
@@ -504,4 +518,31 @@ fn sockets_and_proc_are_served_together() {
     let mut sandbox = sandbox!("cat /proc/self/comm; nc -w 1 127.0.0.1 9 < /dev/null; cat /proc/self/comm");
     sandbox.trial.network = Network::Hosts(vec!["127.0.0.1".to_owned()]);
     assert_eq!(sandbox.run().output, "cat\ncat\n");
+}
+
+/// What programs of a real image expect of /proc.
+#[test]
+fn debian_finds_its_proc() {
+    if !Path::new(DEBIAN).join("etc/debian_version").exists() {
+        return eprintln!("skipped: there is no root file system of Debian at {DEBIAN}");
+    }
+    let script = r#"
+        cat <(echo x)
+        tee >(cat) <<< y | sort
+        ls -l /proc/self/exe | sed 's/.* -> //'
+        ls -l /proc/self /proc/self/fd /proc > /dev/null && echo listed
+        ln -sf /proc/self/mounts /etc/mtab; df / | grep -c overlay
+        perl -e 'open F, q{<}, q{/proc/self/maps} or die; print 0 < grep(m{ /usr/bin/perl$}, <F>), qq{\n}'
+        perl -e 'sysopen F, q{/proc/self/status}, 010000000 or die; print qq{path\n}'
+        useradd -m bob && su -s /bin/bash bob -c 'cat <(echo $USER) /proc/self/comm'
+    "#;
+    let mut sandbox = sandbox!(script);
+    let root = sandbox.root().join("debian");
+    let copied = std::process::Command::new("cp").arg("-a").args([DEBIAN.as_ref(), root.as_path()]).status();
+    assert!(copied.expect("cp").success());
+    sandbox.trial.root = root;
+    sandbox.trial.command.arguments[0] = b"bash".to_vec();
+    sandbox.environment(&["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]);
+    let done = sandbox.run();
+    assert_eq!(done.output, "x\ny\ny\n/usr/bin/ls\nlisted\n1\n1\npath\nbob\ncat\n", "{done:?}");
 }

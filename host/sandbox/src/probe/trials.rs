@@ -46,7 +46,7 @@ pub(super) const ALL: &[Trial] = &[
     Trial { name: "device nodes", needed_by: &[Rung::Chroot], run: device_nodes },
     Trial { name: "files of other users", needed_by: &[Rung::Chroot], run: owners },
     Trial { name: "becoming other users", needed_by: &[Rung::Chroot], run: users },
-    Trial { name: "user notification of seccomp", needed_by: &[Rung::Supervised], run: notification },
+    Trial { name: "user notification of seccomp", needed_by: &[Rung::Chroot, Rung::Supervised], run: notification },
     Trial { name: "ptrace of children", needed_by: &[Rung::Supervised], run: |_| apart(trace_a_child) },
     Trial { name: "openat2", needed_by: &[Rung::Supervised], run: look_up_in_root },
     Trial { name: "Landlock", needed_by: &[], run: landlock },

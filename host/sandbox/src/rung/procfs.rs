@@ -20,6 +20,9 @@ const OF_THE_MACHINE: &[&[u8]] = &[
     b"vmstat",
 ];
 
+/// What the command doesn't see of a process: magic links to files, which would have to be followed.
+pub(super) const HIDDEN: &[u8] = b"map_files";
+
 /// What is at a path below `/proc`. Host paths are relative to the host's `/proc`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
@@ -119,7 +122,7 @@ fn of_process(tree: &impl Tree, number: &[u8], rest: &[&[u8]]) -> Node {
         [b"root"] => Node::Link(b"/".to_vec()),
         [b"cwd"] => link(tree.directory(process)),
         [b"fd", _] => Node::Descriptor(host),
-        [b"map_files", ..] => Node::Absent,
+        [HIDDEN, ..] => Node::Absent,
         [name @ (b"mounts" | b"mountinfo" | b"mountstats")] => Node::Text(host, mounts(name).to_vec()),
         [name] => tree.file(process, name, host),
         _ => Node::Host(host),

@@ -1,5 +1,6 @@
 //! The command's system call filter.
 
+use super::proc::PATH_FIRST;
 use super::reach::Reach;
 use crate::rung::legacy::{LOOKS, OLD_LOOKS};
 use crate::sys::bpf::{Action, Argument, Filter};
@@ -63,7 +64,8 @@ fn looks(filter: Filter) -> Filter {
     let filter = filter
         .on_argument(libc::SYS_newfstatat, itself(3), Action::Allow)
         .on_argument(libc::SYS_statx, itself(2), Action::Allow)
-        .on(OLD_LOOKS, Action::Notify);
+        .on(OLD_LOOKS, Action::Notify)
+        .on(&PATH_FIRST, Action::Notify);
     LOOKS.iter().fold(filter, |filter, number| filter.on_argument(*number, here, Action::Notify))
 }
 

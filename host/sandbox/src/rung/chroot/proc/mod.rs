@@ -1,8 +1,8 @@
 //! `/proc` for the command, where none can be mounted: calls that look at a path in it are answered by the supervisor (seccomp_unotify(2)).
 //!
 //! All other paths are left to the kernel, after a look at how they begin. Another thread of the command may change a path between that look and
-//! the kernel's: then the kernel does with it what chroot and Landlock allow anyway, and finds an empty `/proc`. Paths relative to a directory are
-//! the kernel's as well, and so is what executes a program.
+//! the kernel's: then the kernel does with it what chroot and Landlock allow anyway, and finds an empty `/proc`. Paths relative to a
+//! descriptor are the kernel's as well, and so is what executes a program.
 //!
 //! Processes are looked into with the rights of their users. One that has become another user and executed nothing since can't be looked into, nor
 //! one that a program with the set-user-ID bit runs in: to these `/proc` is empty.
@@ -18,6 +18,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Mode, OFlags, open, openat, readlinkat};
 use rustix::io::Errno;
@@ -30,7 +31,7 @@ use self::tree::Tree;
 use super::reach;
 use crate::rung::legacy::modern;
 use crate::rung::memory;
-use crate::rung::path::{components, wants_directory};
+use crate::rung::path::{below, components, wants_directory};
 use crate::rung::procfs::Tree as _;
 use crate::rung::serve::{Outcome, Server};
 use crate::sys::notify::{Answer, Call, Listener};
@@ -43,7 +44,13 @@ pub(super) struct Proc {
     root: OwnedFd,
     tree: Tree,
     listing: Listing,
+    /// Whether the command was ever given a directory of the listing, so that it may be a working directory.
+    listed: AtomicBool,
 }
+
+/// Calls that are looked at besides [`LOOKS`](crate::rung::legacy::LOOKS), and have the path first. Of attributes is told that there are none.
+pub(super) const PATH_FIRST: [libc::c_long; 5] =
+    [libc::SYS_chdir, libc::SYS_getxattr, libc::SYS_lgetxattr, libc::SYS_listxattr, libc::SYS_llistxattr];
 
 /// A call on a path in `/proc`.
 struct Asked<'a> {
@@ -61,6 +68,8 @@ enum Done {
     Outcome(Outcome),
     /// A directory of `/proc` is opened: its path there, what it holds, and the flags.
     Lists(Vec<u8>, listing::Entries, OFlags),
+    /// A directory of `/proc` becomes the working directory: the kernel does that, once it is there.
+    Enters(Vec<u8>, listing::Entries),
 }
 
 impl Proc {
@@ -75,16 +84,17 @@ impl Proc {
             proc: path(Path::new("/proc"))?,
             root: root.canonicalize()?.into_os_string().into_vec(),
         };
-        Ok(Self { root: path(root)?, tree, listing: Listing::new(listing) })
+        Ok(Self { root: path(root)?, tree, listing: Listing::new(listing), listed: AtomicBool::new(false) })
     }
 
     /// None where it is the kernel's.
     fn look(&self, listener: &Listener, call: &Call) -> Option<Result<Outcome>> {
         let (number, arguments) = modern(call.number, call.arguments);
+        let address = if PATH_FIRST.contains(&number) { arguments[0] } else { arguments[1] };
         let mut start = [0; START];
-        match memory::Memory::of(call.thread).read_start(arguments[1], &mut start) {
+        match memory::Memory::of(call.thread).read_start(address, &mut start) {
             // What ends at a border of pages is looked at as a whole.
-            Ok(START) if !may_be_served(&start) => return None,
+            Ok(START) if !may_be_served(&start) && !self.is_relative(call.thread, &start) => return None,
             // Another user's memory.
             Ok(_) | Err(Errno::PERM) => {}
             Err(_) => return None,
@@ -96,7 +106,11 @@ impl Proc {
         if !listener.is_waiting(call) {
             return None;
         }
-        let path = memory.read_string(arguments[1]).ok()?;
+        let mut path = memory.read_string(address).ok()?;
+        if self.is_relative(call.thread, &path) {
+            let directory = self.tree.directory(call.thread)?;
+            path = [&directory, &b"/"[..], &path].concat();
+        }
         if !may_be_served(&path) {
             return None;
         }
@@ -108,8 +122,21 @@ impl Proc {
         drop(disguise);
         Some(done.and_then(|done| match done {
             Done::Outcome(outcome) => Ok(outcome),
-            Done::Lists(path, entries, flags) => Ok(open::give(self.listing.open(&path, entries)?, flags)),
+            Done::Lists(path, entries, flags) => Ok(open::give(self.list(&path, entries)?, flags)),
+            Done::Enters(path, entries) => self.list(&path, entries).map(|_| Outcome::Now(Answer::Continue)),
         }))
+    }
+
+    fn list(&self, path: &[u8], entries: listing::Entries) -> Result<OwnedFd> {
+        self.listed.store(true, Ordering::Relaxed);
+        self.listing.open(path, entries)
+    }
+
+    /// Whether a path is one relative to a working directory in `/proc`.
+    fn is_relative(&self, thread: i32, path: &[u8]) -> bool {
+        self.listed.load(Ordering::Relaxed)
+            && !matches!(path.first(), None | Some(0 | b'/'))
+            && self.tree.directory(thread).is_some_and(|directory| below(&directory, b"/proc").is_some())
     }
 
     /// Opens what is at a path of the host's `/proc` with O_PATH.
@@ -150,6 +177,9 @@ impl Asked<'_> {
             libc::SYS_newfstatat => self.stat(&place, last),
             libc::SYS_statx => self.statx(&place, last),
             libc::SYS_readlinkat => self.readlink(&place),
+            libc::SYS_chdir => return self.enter(&place),
+            libc::SYS_getxattr | libc::SYS_lgetxattr => Err(Errno::OPNOTSUPP),
+            libc::SYS_listxattr | libc::SYS_llistxattr => Ok(0),
             _ => self.access(&place, last),
         };
         value.map(|value| Done::Outcome(Outcome::Now(Answer::Value(value))))
@@ -169,7 +199,8 @@ impl Asked<'_> {
             }
             libc::SYS_newfstatat | libc::SYS_faccessat2 => self.int(3) & libc::AT_SYMLINK_NOFOLLOW != 0,
             libc::SYS_statx => self.int(2) & libc::AT_SYMLINK_NOFOLLOW != 0,
-            libc::SYS_readlinkat => true,
+            libc::SYS_readlinkat | libc::SYS_lgetxattr | libc::SYS_llistxattr => true,
+            libc::SYS_chdir | libc::SYS_getxattr | libc::SYS_listxattr => false,
             _ => return None,
         };
         Some(if keeps && !wants_directory(&self.path) { Last::Keep } else { Last::Follow })

@@ -12,10 +12,13 @@ use super::listing::{Entries, Entry, read};
 use super::{Asked, Done, Proc, Result};
 use crate::rung::file::{is, magic, stat, with_text};
 use crate::rung::path::{components, relative};
-use crate::rung::procfs::{LINKS, Node, listed, node};
+use crate::rung::procfs::{HIDDEN, LINKS, Node, listed, node};
 use crate::rung::serve::Outcome;
 use crate::sys::notify::Answer;
 
+/// Major and minor of what is opened for the command: /dev/null, zero, full, random, urandom (Documentation/admin-guide/devices.txt). This process
+/// may have a controlling terminal, and rights to devices that the command has not.
+const DEVICES: [(u32, u32); 5] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9)];
 /// Mean nothing for what is there already.
 const CREATION: OFlags = OFlags::CREATE.union(OFlags::EXCL).union(OFlags::NOFOLLOW);
 
@@ -52,6 +55,17 @@ impl Asked<'_> {
         }
     }
 
+    /// Only by a path that holds numbers: to the kernel `self` is nobody.
+    pub(super) fn enter(&self, place: &Place) -> Result<Done> {
+        let file = self.find(place, Last::Follow)?;
+        match place {
+            Place::Proc(path, Node::Host(host)) if is(&stat(&file)?, libc::S_IFDIR) => {
+                Ok(Done::Enters(path.clone(), self.entries(host, &file)?))
+            }
+            _ => Ok(Done::Outcome(Outcome::Now(Answer::Continue))),
+        }
+    }
+
     fn flags(&self) -> Result<(OFlags, u32)> {
         let (flags, mode) = match self.number {
             libc::SYS_openat2 => self.memory.read_words(self.word(2)).map(|[flags, mode]| (flags, mode))?,
@@ -68,7 +82,9 @@ impl Asked<'_> {
             Ok(file) if !temporary => self.reopen(file, flags),
             Err(Errno::NOENT) | Ok(_) if temporary || flags.contains(OFlags::CREATE) => {
                 let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-                let all = flags | OFlags::CLOEXEC;
+                // What has come to be there meanwhile could be anything, and is not opened.
+                let new = if temporary { OFlags::empty() } else { OFlags::EXCL };
+                let all = flags | new | OFlags::CLOEXEC;
                 let file = openat2(&self.proc.root, relative(path), all, Mode::from_raw_mode(mode), resolve)?;
                 Ok(Done::Outcome(give(file, flags)))
             }
@@ -101,11 +117,17 @@ impl Asked<'_> {
         if flags.contains(OFlags::DIRECTORY) && !is_directory {
             return Err(Errno::NOTDIR);
         }
-        if is(&found, libc::S_IFLNK) && !flags.contains(OFlags::PATH) {
+        if is(&found, libc::S_IFLNK) {
             return Err(Errno::LOOP);
         }
+        let device = (libc::major(found.st_rdev), libc::minor(found.st_rdev));
+        if is(&found, libc::S_IFBLK) || is(&found, libc::S_IFCHR) && !DEVICES.contains(&device) {
+            return Err(Errno::NXIO);
+        }
         if flags.contains(OFlags::PATH) {
-            return Ok(Done::Outcome(give(file, flags)));
+            // The kernel hands on no descriptor that was opened with O_PATH, so the caller gets one that can be read as well.
+            let here = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            return Ok(Done::Outcome(give(open(magic(file.as_fd()), here, Mode::empty())?, flags)));
         }
         if is(&found, libc::S_IFIFO) && !flags.intersects(OFlags::NONBLOCK | OFlags::RDWR) {
             // Opened later by root, so that the caller's rights are asked for now.
@@ -140,7 +162,12 @@ impl Asked<'_> {
         let mut entries = Entries::new();
         for (name, kind) in read(directory.as_fd())? {
             let path = [host, b"/", name.as_bytes()].concat();
-            if !of_process && node(&self.proc.tree, self.caller.asker, &path) == Node::Absent {
+            let hidden = if of_process {
+                name.as_bytes() == HIDDEN
+            } else {
+                node(&self.proc.tree, self.caller.asker, &path) == Node::Absent
+            };
+            if hidden {
                 continue;
             }
             let entry = match kind {
