@@ -105,7 +105,7 @@ impl Asked<'_> {
             _ => {}
         }
         if let Some(text) = &found.text {
-            return self.open_text(text, flags);
+            return Ok(give(with_text(text)?, flags));
         }
         self.permit_open(found, looks, OFlags::RDONLY)?;
         let flags_here = (flags & (OFlags::DIRECTORY | OFlags::CLOEXEC)) | OFlags::RDONLY | OFlags::NONBLOCK;
