@@ -534,9 +534,13 @@ fn debian_finds_its_proc() {
         ln -sf /proc/self/mounts /etc/mtab; df / | grep -c overlay
         perl -e 'open F, q{<}, q{/proc/self/maps} or die; print 0 < grep(m{ /usr/bin/perl$}, <F>), qq{\n}'
         perl -e 'sysopen F, q{/proc/self/status}, 010000000 or die; print qq{path\n}'
+        for directory in /proc /proc/self /proc/self/fd /proc/sys/kernel; do
+            perl -e 'opendir D, $ARGV[0] or die; chdir D or die; print -e "../../../../../../..$ARGV[1]" ? 1 : 0' $directory OUTSIDE
+        done
         useradd -m bob && su -s /bin/bash bob -c 'cat <(echo $USER) /proc/self/comm'
     "#;
-    let mut sandbox = sandbox!(script);
+    // By descriptor, too, no directory leads out.
+    let mut sandbox = sandbox!(&script.replace("OUTSIDE", env!("CARGO_MANIFEST_DIR")));
     let root = sandbox.root().join("debian");
     let copied = std::process::Command::new("cp").arg("-a").args([DEBIAN.as_ref(), root.as_path()]).status();
     assert!(copied.expect("cp").success());
@@ -544,5 +548,5 @@ fn debian_finds_its_proc() {
     sandbox.trial.command.arguments[0] = b"bash".to_vec();
     sandbox.environment(&["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]);
     let done = sandbox.run();
-    assert_eq!(done.output, "x\ny\ny\n/usr/bin/ls\nlisted\n1\n1\npath\nbob\ncat\n", "{done:?}");
+    assert_eq!(done.output, "x\ny\ny\n/usr/bin/ls\nlisted\n1\n1\npath\n0000bob\ncat\n", "{done:?}");
 }
