@@ -70,8 +70,10 @@ impl RepositoryName {
             Some((first, rest)) if is_registry(first) => (parse_registry(first)?, rest),
             _ => (DOCKER_HUB.to_owned(), name),
         };
+        check_repository(repository)?;
         let implied = registry == DOCKER_HUB && !repository.contains('/');
         let repository = if implied { format!("library/{repository}") } else { repository.to_owned() };
+        // Once more with `library/`, which makes it longer.
         check_repository(&repository)?;
         Ok(RepositoryName { registry, repository })
     }
