@@ -6,8 +6,8 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use steprun_bundle::{BUILT_IN, BuiltIn};
+use steprun_snapshot::sha256;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -38,12 +38,8 @@ impl Loaded {
             Bytes::BuiltIn(bytes) => bytes,
             Bytes::File(bytes) => bytes.as_slice(),
         };
-        format!("sha256:{}", sha256(bytes))
+        sha256(bytes).to_string()
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Loads the built-in step of that name, or the component in that file.
@@ -146,9 +142,10 @@ fn cache_file(engine: &Engine, bytes: &[u8]) -> Option<PathBuf> {
     std::env::consts::ARCH.hash(&mut settings);
     let digest = sha256(bytes);
     Some(cache.join("steprun-compiled").join(format!(
-        "{}-{:016x}-{digest}.cwasm",
+        "{}-{:016x}-{}.cwasm",
         env!("CARGO_PKG_VERSION"),
-        settings.finish()
+        settings.finish(),
+        digest.digest()
     )))
 }
 
