@@ -92,7 +92,7 @@ fn grants_of(
     };
     let allowed: Vec<String> = options.allow_pull.iter().chain(&own.allow_pull).cloned().collect();
     let pulls = if loaded.built_in { Pulls::Any } else { Pulls::of(&arguments, &allowed) };
-    let policies = Policies::load(&options.policy.iter().chain(&own.policy).cloned().collect::<Vec<_>>())?;
+    let policies = Policies::of_system()?.and(options.policy.iter().chain(&own.policy))?;
     let mut text = String::from("\ngrants\n");
     let commands = if options.allow_run { Commands::of(options, &policies) } else { Commands::of(&own, &policies) };
     for grant in grants::grants(&arguments, &pulls, &commands) {

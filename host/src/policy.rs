@@ -73,30 +73,42 @@ enum AtLeast {
     Userns,
 }
 
+impl Policy {
+    /// The policy in a file; `None` if there is no such file.
+    fn load(file: &Path) -> Result<Option<Self>, Failure> {
+        let text = match std::fs::read_to_string(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(|error| Self::broken(file, error))?,
+        };
+        let rules = toml::from_str(&text).map_err(|error| Self::broken(file, error))?;
+        Ok(Some(Self { file: file.to_owned(), rules }))
+    }
+
+    fn broken(file: &Path, reason: impl std::fmt::Display) -> Failure {
+        Failure::new(Exit::Denied, format!("the policy `{}` can't be used, so nothing is allowed", file.display()))
+            .because(reason)
+    }
+}
+
 impl Policies {
-    /// The administrator's policy, if there is one, and those of the caller.
+    /// The administrator's policy, if there is one.
     ///
     /// # Errors
-    /// [`Exit::Denied`] for a file that can't be read or understood; the administrator's may be missing.
-    pub fn load(files: &[PathBuf]) -> Result<Self, Failure> {
-        let system = Path::new(SYSTEM);
-        let mut policies = Vec::new();
-        for file in std::iter::once(system).chain(files.iter().map(PathBuf::as_path)) {
-            let broken = |reason: String| {
-                Failure::new(
-                    Exit::Denied,
-                    format!("the policy `{}` can't be used, so nothing is allowed", file.display()),
-                )
-                .because(reason)
-            };
-            let text = match std::fs::read_to_string(file) {
-                Err(error) if file == system && error.kind() == io::ErrorKind::NotFound => continue,
-                text => text.map_err(|error| broken(error.to_string()))?,
-            };
-            let rules = toml::from_str(&text).map_err(|error| broken(error.to_string()))?;
-            policies.push(Policy { file: file.to_owned(), rules });
+    /// [`Exit::Denied`] for a file that can't be read or understood.
+    pub fn of_system() -> Result<Self, Failure> {
+        Ok(Self(Policy::load(Path::new(SYSTEM))?.into_iter().collect()))
+    }
+
+    /// These and the caller's.
+    ///
+    /// # Errors
+    /// [`Exit::Denied`] for a file that is missing, or can't be read or understood.
+    pub fn and<'a>(mut self, files: impl IntoIterator<Item = &'a PathBuf>) -> Result<Self, Failure> {
+        for file in files {
+            let missing = || Policy::broken(file, "there is no such file");
+            self.0.push(Policy::load(file)?.ok_or_else(missing)?);
         }
-        Ok(Self(policies))
+        Ok(self)
     }
 
     /// Fails unless a step may run: by its built-in name or the digest of its component.

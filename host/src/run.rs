@@ -97,9 +97,10 @@ pub async fn step(step: OsString, before: Vec<OsString>, after: Vec<OsString>) -
     let engine = engine()?;
     let loaded = component::load(&engine, &step)?;
     // Before any of its code runs; what the caller's own policies say is known when the flags are.
-    Policies::load(&[])?.check_step(&loaded.name, || loaded.digest())?;
+    let policies = Policies::of_system()?;
+    policies.check_step(&loaded.name, || loaded.digest())?;
     if Kind::of(&engine, &loaded)? == Kind::WasiCommand {
-        return wasi::run(&engine, &loaded, before, after).await;
+        return wasi::run(&engine, &loaded, policies, before, after).await;
     }
     let description = describe(&engine, &loaded).await?;
     let (options, arguments) = match arguments::parse(&description, before, after)? {
@@ -107,7 +108,7 @@ pub async fn step(step: OsString, before: Vec<OsString>, after: Vec<OsString>) -
         Err(refused) => return cli::report(&refused),
     };
     let display = Arc::new(Display::new(options.progress));
-    let policies = Policies::load(&options.policy)?;
+    let policies = policies.and(&options.policy)?;
     policies.check_step(&loaded.name, || loaded.digest())?;
     policies.check_arguments(&arguments).map_err(refused)?;
     let session = Arc::new(Session::new(arguments, options.clone(), policies, loaded.built_in, Arc::clone(&display)));

@@ -44,6 +44,7 @@ impl WasiView for State {
 pub async fn run(
     engine: &Engine,
     loaded: &Loaded,
+    policies: Policies,
     mut before: Vec<OsString>,
     after: Vec<OsString>,
 ) -> Result<(), Failure> {
@@ -53,7 +54,7 @@ pub async fn run(
         Ok(options) => options,
         Err(refused) => return cli::report(&refused),
     };
-    Policies::load(&options.policy)?.check_step(&loaded.name, || loaded.digest())?;
+    policies.and(&options.policy)?.check_step(&loaded.name, || loaded.digest())?;
     let display = Arc::new(Display::new(options.progress));
     let (stdout, stderr) = (Guarded::new(io::stdout()), Guarded::new(io::stderr()));
     let wasi = context(loaded, &options, &arguments, &stdout, &stderr)?;
