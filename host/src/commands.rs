@@ -33,6 +33,8 @@ pub struct Order {
     pub environment: Vec<Secret>,
     /// Sources of mounts, looked up.
     pub mounts: Vec<Mount>,
+    /// What it may reach, see [`admit`].
+    pub network: Network,
 }
 
 /// The sandbox of one run of a step: found out when the first command wants it.
@@ -151,17 +153,16 @@ fn choose(isolation: Isolation, report: &steprun_sandbox::probe::Report) -> Call
 /// Runs a command; gives how it ended and what it left behind.
 ///
 /// # Errors
-/// [`types::Error::Denied`] unless the caller granted it; what kept it from being started. A command that fails is no error.
+/// What kept it from being started. A command that fails is no error.
 pub async fn run(session: Arc<Session>, order: Order) -> CallResult<(snapshots::Outcome, Option<Snapshot>)> {
     let shown = order.process.arguments.join(" ");
-    let network = network(&session, &order, &shown)?;
-    let offline = network == Network::None && order.process.network == snapshots::Network::Default;
+    let offline = order.network == Network::None && order.process.network == snapshots::Network::Default;
     let remedy = offline.then(|| "it had no network: `--allow-net` grants it".to_owned());
     let (send, receive) = tokio::sync::oneshot::channel();
     let work = blocking(move || {
         let store = session.store()?;
         // The place is let go at once: its end must not wait for this thread's.
-        let request = request(store, &*session.sandbox.place(store, &session)?, &order, network)?;
+        let request = request(store, &*session.sandbox.place(store, &session)?, &order)?;
         let failed = |error| CallError::io(format_args!("can't run `{shown}`"), error);
         let running = Launcher::myself(SUPERVISOR).start(&request).map_err(failed)?;
         drop(request);
@@ -192,10 +193,15 @@ pub async fn run(session: Arc<Session>, order: Order) -> CallResult<(snapshots::
     }
 }
 
-fn network(session: &Session, order: &Order, shown: &str) -> CallResult<Network> {
-    let granted = session.commands.check(shown)?;
-    session.policies.check_run(shown)?;
-    match (order.process.network, granted) {
+/// The door of the capability: what a command may reach, if it may run at all.
+///
+/// # Errors
+/// [`types::Error::Denied`] unless the caller granted it and no policy forbids it.
+pub fn admit(session: &Session, process: &snapshots::Process) -> CallResult<Network> {
+    let shown = process.arguments.join(" ");
+    let granted = session.commands.check(&shown)?;
+    session.policies.check_run(&shown)?;
+    match (process.network, granted) {
         (snapshots::Network::None, _) | (snapshots::Network::Default, CommandNetwork::None) => Ok(Network::None),
         (snapshots::Network::Default, CommandNetwork::Hosts(hosts)) => Ok(Network::Hosts(hosts.clone())),
         (_, CommandNetwork::All) => Ok(Network::Host),
@@ -208,7 +214,7 @@ fn network(session: &Session, order: &Order, shown: &str) -> CallResult<Network>
     }
 }
 
-fn request(store: &Store, place: &Place, order: &Order, network: Network) -> CallResult<Request> {
+fn request(store: &Store, place: &Place, order: &Order) -> CallResult<Request> {
     let process = &order.process;
     let bytes = |text: &str| Ok::<_, CallError>(steprun_snapshot::name::decode(text)?.to_vec());
     let command = Command {
@@ -226,7 +232,7 @@ fn request(store: &Store, place: &Place, order: &Order, network: Network) -> Cal
             base: links(&order.snapshot, store)?,
             command,
             mounts: order.mounts.clone(),
-            network,
+            network: order.network.clone(),
             limits: Limits { time: process.time_limit },
             latest: process.latest.map(|latest| latest.seconds),
         })),

@@ -151,13 +151,13 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
             environment.push(variable(&name, table_get(accessor, &secret)?.read()?)?);
         }
         // Checked before anything is fetched for it.
-        session.commands.check(&process.arguments.join(" "))?;
+        let network = commands::admit(&session, &process)?;
         let mut mounts = Vec::new();
         for mount in std::mem::take(&mut process.mounts) {
             let target = steprun_snapshot::name::decode(&mount.target)?.to_vec();
             mounts.push(Mount { target, source: mount_source(accessor, &session, mount.source).await? });
         }
-        let order = Order { snapshot, process, environment, mounts };
+        let order = Order { snapshot, process, environment, mounts, network };
         let (mut outcome, snapshot) = commands::run(session, order).await?;
         outcome.snapshot = snapshot.map(|snapshot| table_push(accessor, SnapshotHandle(snapshot))).transpose()?;
         Ok(outcome)
