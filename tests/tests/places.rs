@@ -33,7 +33,7 @@ fn each_has_its_user_and_environment() {
         let lines: Vec<&str> = said.text().lines().collect();
         match place {
             Place::Machine => assert!(lines[0].parse::<u32>().unwrap() > 1_000_000),
-            Place::Unconfined | Place::Docker | Place::Chrooted => assert_eq!(lines[0], "0"),
+            Place::Unconfined | Place::Docker | Place::Supervised => assert_eq!(lines[0], "0"),
             Place::Restricted => assert_eq!(lines[0], "1000"),
         }
         assert!(lines.contains(&"A=b c"), "{lines:?}");

@@ -118,7 +118,7 @@ const MATRIX: [(&str, &str); 27] = [
 fn means_the_same_on_each_rung() {
     let registry = Registry::plain();
     rootfs::busybox().push(&registry, "busybox:1");
-    each(Place::RUNGS, |place| {
+    each(Place::RUNGS.into_iter().chain([Place::Supervised]), |place| {
         each(MATRIX, |(name, lines)| {
             let dockerfile = format!("FROM {} AS base\n{lines}\n", registry.image("busybox:1"));
             let context = Context::with_dockerfile(&dockerfile).file("dir/file", "content\n").file("token", "hunter2");

@@ -28,3 +28,18 @@ pub enum Error {
 pub(crate) fn doing<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> Error {
     move |source| Error::System { what, source: source.into() }
 }
+
+/// Says what was being done when something failed, where there is no sentence for people yet.
+pub(crate) trait During<T> {
+    /// Puts a phrase such as `mounting /proc` before the error.
+    fn during<S: AsRef<str>>(self, doing: impl FnOnce() -> S) -> io::Result<T>;
+}
+
+impl<T, E: Into<io::Error>> During<T> for std::result::Result<T, E> {
+    fn during<S: AsRef<str>>(self, doing: impl FnOnce() -> S) -> io::Result<T> {
+        self.map_err(|error| {
+            let error = error.into();
+            io::Error::new(error.kind(), format!("{}: {error}", doing().as_ref()))
+        })
+    }
+}

@@ -96,7 +96,7 @@ impl Workspace {
         let Some(mut stack) = self.held.stack.take() else {
             let path = self.path.join("root");
             make(&path)?;
-            self.bring_up_to_date(store, &wanted[..self.held.chain.len()], snapshot, &path)?;
+            self.bring_up_to_date(store, wanted, snapshot, &path)?;
             return Ok(Root { path, upper: None });
         };
         if self.held.chain.is_empty() {
@@ -107,7 +107,7 @@ impl Workspace {
         if self.held.chain.len() < wanted.len() {
             // In a directory of its own, so that the command's changes are alone in theirs.
             let mounted = stack.mount(&self.path)?;
-            self.bring_up_to_date(store, &wanted[..self.held.chain.len()], snapshot, &mounted.path)?;
+            self.bring_up_to_date(store, wanted, snapshot, &mounted.path)?;
             mounted.end()?;
         }
         let mounted = stack.mount(&self.path)?;
@@ -116,9 +116,15 @@ impl Workspace {
         Ok(Root { path, upper: Some(upper) })
     }
 
-    fn bring_up_to_date(&mut self, store: &Store, held: &[Link], wanted: &Snapshot, root: &Path) -> Result<()> {
-        let held = if held.is_empty() { Snapshot::scratch() } else { Snapshot::from_links(store, held)? };
-        Ok(disk::write(&held, wanted, root, owning(self.rung, &mut self.held.owners), Limits::default())?)
+    fn bring_up_to_date(&mut self, store: &Store, wanted: &[Link], snapshot: &Snapshot, root: &Path) -> Result<()> {
+        let (held, missing) = wanted.split_at(self.held.chain.len());
+        let held = match (held, missing) {
+            ([], _) => Snapshot::scratch(),
+            // What the stage's last run left. Reading the tables of its layers again would only say so.
+            (_, []) => return Ok(()),
+            (held, _) => Snapshot::from_links(store, held)?,
+        };
+        Ok(disk::write(&held, snapshot, root, owning(self.rung, &mut self.held.owners), Limits::default())?)
     }
 
     /// A fresh directory for the sources of mounts.

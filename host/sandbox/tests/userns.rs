@@ -28,20 +28,7 @@ macro_rules! sandbox {
 
 #[test]
 fn output_and_statuses_are_exact() {
-    for (script, exit) in [
-        ("echo out; echo err >&2", Exit::Status(0)),
-        ("exit 7", Exit::Status(7)),
-        ("exit 255", Exit::Status(255)),
-        ("kill -9 $$", Exit::Signal(9)),
-        ("kill -TERM $$", Exit::Signal(15)),
-        ("yes | head -n 1 > /dev/null", Exit::Status(0)),
-        ("exec /nowhere", Exit::Status(127)),
-    ] {
-        let done = sandbox!(script).run();
-        assert_eq!(done.exit, Ok(exit), "{script}: {done:?}");
-    }
-    let done = sandbox!("echo out; echo err >&2").run();
-    assert_eq!((done.output.as_str(), done.errors.as_str()), ("out\n", "err\n"));
+    common::output_and_statuses_are_exact(sandbox);
 }
 
 #[test]

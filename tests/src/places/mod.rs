@@ -30,8 +30,8 @@ pub enum Place {
     Unconfined,
     /// Root in a container with Docker's default capabilities and filter.
     Docker,
-    /// The same, with the rung `chroot` asked for.
-    Chrooted,
+    /// The same, with the rung `supervised` asked for.
+    Supervised,
     /// User 1000 in a container, without capabilities, with `no_new_privs` and that filter: Kubernetes' "restricted".
     Restricted,
 }
@@ -41,15 +41,15 @@ impl Place {
     pub const ALL: [Self; 4] = [Self::Machine, Self::Unconfined, Self::Docker, Self::Restricted];
 
     /// One place for each rung.
-    pub const RUNGS: [Self; 3] = [Self::Machine, Self::Chrooted, Self::Restricted];
+    pub const RUNGS: [Self; 3] = [Self::Machine, Self::Docker, Self::Restricted];
 
     /// The rung that commands get there.
     pub fn rung(self) -> &'static str {
         match self {
             Self::Machine => "userns",
             // A container's /proc is covered in places, and the kernel then mounts no new one, which a PID namespace needs.
-            Self::Unconfined | Self::Docker | Self::Restricted => "supervised",
-            Self::Chrooted => "chroot",
+            Self::Unconfined | Self::Docker => "chroot",
+            Self::Supervised | Self::Restricted => "supervised",
         }
     }
 
@@ -63,7 +63,7 @@ impl Place {
         fs::set_permissions(home.path(), Permissions::from_mode(0o700)).unwrap();
         let way = match self {
             Self::Machine => Way::Ordinary(Ordinary::new()),
-            Self::Unconfined | Self::Docker | Self::Chrooted | Self::Restricted => {
+            Self::Unconfined | Self::Docker | Self::Supervised | Self::Restricted => {
                 Way::Container(Container::start(self, home.path(), sees))
             }
         };
@@ -132,7 +132,7 @@ impl Inside {
         I::Item: AsRef<OsStr>,
     {
         let call = self.program(self.way.binary(), arguments).env("STEPRUN_STORE", self.store());
-        if self.place == Place::Chrooted { call.env("STEPRUN_ISOLATION", "chroot") } else { call }
+        if self.place == Place::Supervised { call.env("STEPRUN_ISOLATION", "supervised") } else { call }
     }
 
     /// `steprun build --allow-run` of a context to an image's name.

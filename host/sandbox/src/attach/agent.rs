@@ -8,7 +8,7 @@ use std::thread;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use crate::sys::check;
+use crate::sys::process::{Side, fork, leave};
 
 /// Forwards connections at `offered` to the agent at `socket`, until this process ends.
 pub(super) fn forward(socket: &Path, offered: &Path) -> io::Result<()> {
@@ -16,13 +16,11 @@ pub(super) fn forward(socket: &Path, offered: &Path) -> io::Result<()> {
     UnixStream::connect(socket)
         .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", socket.display())))?;
     let listener = UnixListener::bind(offered)?;
-    // SAFETY: this process has one thread, so the child may do what it likes.
-    if check(unsafe { libc::fork() }.into())? == 0 {
+    if let Side::Child = fork()? {
         let served = set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(io::Error::from)
             .and_then(|()| serve(&listener, socket));
-        // SAFETY: ends the child without running what the parent registered.
-        unsafe { libc::_exit(i32::from(served.is_err())) }
+        leave(i32::from(served.is_err()))
     }
     Ok(())
 }

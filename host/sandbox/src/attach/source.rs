@@ -46,23 +46,28 @@ impl<'a> Maker<'a> {
             MountSource::Secret(secret, access) => return self.secret(secret, *access),
             MountSource::Agent(agent, access) => (self.agent(agent, *access)?, true),
             MountSource::Cache { id, initial, writable, sharing, owner } => {
-                let initial = initial.as_ref().map(|files| self.files(files)).transpose()?;
-                let initial = match initial {
-                    Some(initial) => initial,
-                    None => {
-                        let path = self.next();
-                        std::fs::create_dir(&path).map_err(doing("make a cache"))?;
-                        self.own(&path, *owner)?;
-                        path
-                    }
-                };
-                let cache = Cache::take(self.store, self.rung, id, *sharing, &initial, self.owners)?;
+                let new = self.new_cache(initial.as_ref(), *owner)?;
+                let cache = Cache::take(self.store, self.rung, id, *sharing, &new, self.owners)?;
                 let path = cache.path();
                 self.caches.push(cache);
                 (path, *writable)
             }
         };
         Ok(AttachmentSource::Path { path, writable })
+    }
+
+    /// What a cache is when it is used for the first time. The owner is of its top: what is below keeps its own.
+    fn new_cache(&mut self, initial: Option<&Files>, owner: Access) -> Result<PathBuf> {
+        let path = match initial {
+            Some(files) => self.files(files)?,
+            None => {
+                let path = self.next();
+                std::fs::create_dir(&path).map_err(doing("make a cache"))?;
+                path
+            }
+        };
+        self.own(&path, owner)?;
+        Ok(path)
     }
 
     /// A read-only file.
@@ -131,5 +136,36 @@ impl<'a> Maker<'a> {
     fn next(&mut self) -> PathBuf {
         self.made += 1;
         self.directory.join(self.made.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::request;
+
+    #[test]
+    fn a_new_cache_has_the_owner_that_is_asked_for() {
+        let at = tempfile::tempdir().expect("a directory");
+        let store = Store::open(at.path().join("store")).expect("a store");
+        let content = at.path().join("content");
+        std::fs::create_dir(&content).expect("a directory");
+        std::fs::write(content.join("word"), "word").expect("a file");
+        let tar = Command::new("tar").arg("-cC").arg(&content).arg(".").output().expect("tar");
+        let diff_id = store.put_bytes(&tar.stdout).expect("stored").to_string();
+        let blob = ("application/vnd.oci.image.layer.v1.tar".to_owned(), diff_id.clone(), tar.stdout.len() as u64);
+        let files = Files { layers: vec![request::Link { blob: Some(blob), diff_id }], path: Vec::new() };
+        let mut owners = Owners::default();
+        // The rung that keeps owners in a table, so that no root is needed.
+        let mut maker = Maker::new(&store, Rung::Supervised, at.path().to_owned(), &mut owners);
+        for initial in [None, Some(&files)] {
+            let path = maker.new_cache(initial, (0o2770, 7, 8)).expect("made");
+            assert_eq!(path.join("word").exists(), initial.is_some());
+            let there = std::fs::metadata(path).expect("there");
+            let owner = &maker.owners[&(there.dev(), there.ino())];
+            assert_eq!((owner.mode, owner.uid, owner.gid), (Some(0o2770), 7, 8), "{initial:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a command reaches of the network: nothing, some hosts through a proxy, all.
 
 pub(crate) mod proxy;
+pub(crate) mod reach;
 
 use zeroize::Zeroizing;
 

@@ -43,15 +43,6 @@ fn oldest(number: libc::c_long, arguments: [u64; 6]) -> (libc::c_long, [u64; 6])
     }
 }
 
-/// Whether a call sets times of files; they differ in how times are written down.
-pub(super) fn sets_times(number: libc::c_long) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    if [libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat].contains(&number) {
-        return true;
-    }
-    number == libc::SYS_utimensat
-}
-
 /// Calls that open files or look at what is at a path, first the directory's descriptor; with their older forms, which name none.
 pub(super) const LOOKS: &[libc::c_long] = &[
     libc::SYS_openat,
@@ -79,23 +70,22 @@ pub(super) const OLD_LOOKS: &[libc::c_long] = &[
     libc::SYS_readlink,
 ];
 
-/// All calls of paths that [`modern`] knows.
+/// Calls that change what a path leads to and may follow a symlink at its end, first the directory's descriptor; with their older forms. Those that set times
+/// are in [`times`](super::times).
+pub(super) const CHANGES: &[libc::c_long] = &[libc::SYS_fchmodat, libc::SYS_fchmodat2, libc::SYS_fchownat];
+
+/// See [`CHANGES`].
+pub(super) const OLD_CHANGES: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+];
+
+/// The other calls of paths that [`modern`] knows.
 pub(super) const CALLS: &[libc::c_long] = &[
     libc::SYS_faccessat,
-    libc::SYS_fchmodat,
     libc::SYS_renameat,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_open,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_creat,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_stat,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_lstat,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_access,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_readlink,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_mkdir,
     #[cfg(target_arch = "x86_64")]
@@ -111,15 +101,5 @@ pub(super) const CALLS: &[libc::c_long] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_symlink,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_chmod,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_chown,
-    #[cfg(target_arch = "x86_64")]
     libc::SYS_lchown,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_utime,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_utimes,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_futimesat,
 ];

@@ -1,7 +1,9 @@
 //! The ladder: how a command is kept apart from its host, strongest first.
 
 mod chroot;
+mod devices;
 mod file;
+mod filter;
 mod legacy;
 mod memory;
 mod path;
@@ -9,8 +11,10 @@ mod procfs;
 mod serve;
 pub(crate) mod start;
 mod supervised;
+mod times;
 mod userns;
 pub(crate) mod wait;
+mod xattr;
 
 use std::io;
 use std::os::fd::OwnedFd;

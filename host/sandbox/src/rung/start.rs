@@ -1,15 +1,86 @@
-//! The last steps before a command, which are the same on the rungs that leave path look-up to the kernel.
+//! The last steps before a command, from the fork to execve, as far as several rungs take them.
 
 use std::ffi::{CString, OsStr};
-use std::io;
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
+use rustix::fs::{FileType, Gid, MemfdFlags, Mode, Uid, fchown, fstat, memfd_create};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit, setsid, umask,
+};
+
+use crate::error::During;
 use crate::request::{Command, User};
 use crate::sys::check;
+use crate::sys::packet::Packets;
+use crate::sys::process::{leave, reset_signals};
 
 /// Statuses of shells for what could not be started (POSIX, 2.8.2).
 const NOT_FOUND: i32 = 127;
 const NOT_EXECUTABLE: i32 = 126;
+
+/// The longest reason that a child tells, in bytes.
+const LONGEST: usize = 4096;
+
+/// A file in memory with the command's input: nobody has to feed it.
+pub(crate) fn standard_input(content: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create("stdin", MemfdFlags::CLOEXEC)?);
+    file.write_all(content).during(|| "writing the standard input")?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// Leaves what would come from the supervisor: session, signals, input, descriptors, limits, mask.
+pub(crate) fn detach(input: &OwnedFd) -> io::Result<()> {
+    reset_signals();
+    setsid()?;
+    rustix::stdio::dup2_stdin(input)?;
+    // SAFETY: marks descriptors, and closes none before execve.
+    let marked = check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) });
+    marked.during(|| "closing descriptors (which takes Linux 5.11)")?;
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    umask(Mode::from_raw_mode(0o022));
+    Ok(())
+}
+
+/// Makes the command's user the owner of pipes that are its output, as runc does: else `echo > /dev/stderr` fails for others than root. Where it can't
+/// be done, only that is lost.
+pub(crate) fn give_streams(user: &User) {
+    for stream in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
+        let is_pipe = fstat(stream).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+        if is_pipe {
+            let _ = fchown(stream, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)));
+        }
+    }
+}
+
+/// Dies with its parent from now on; [`io::ErrorKind::Interrupted`] where that one is gone already. A change of credentials undoes it.
+pub(crate) fn die_with(parent: Pid) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+}
+
+/// Tells the parent why this process doesn't become the command, and ends.
+pub(crate) fn give_up(parent: &Packets, error: &io::Error) -> ! {
+    let reason = error.to_string();
+    // Nobody is left to hear of a failure to tell.
+    let _ = parent.send(&reason.as_bytes()[..reason.len().min(LONGEST)], None);
+    leave(1)
+}
+
+/// The descriptor that a child hands over; none where it has become the command, or was killed.
+///
+/// # Errors
+/// Why it gave up.
+pub(crate) fn handed_over(child: &Packets) -> io::Result<Option<OwnedFd>> {
+    match child.receive(LONGEST)? {
+        Some((reason, None)) => Err(io::Error::other(String::from_utf8_lossy(&reason).into_owned())),
+        Some((_, handed)) => Ok(handed),
+        None => Ok(None),
+    }
+}
 
 /// Takes on a user: groups first, then group, then user, which drops the right to change them.
 pub(crate) fn become_user(user: &User) -> io::Result<()> {
@@ -50,8 +121,7 @@ pub(crate) fn exec(command: &Command) -> ! {
     }
     let name = command.arguments.first().map(|name| OsStr::from_bytes(name).to_string_lossy());
     eprintln!("{}: {}", name.unwrap_or_default(), describe(worst));
-    // SAFETY: ends the process without running what the parent registered.
-    unsafe { libc::_exit(if worst == libc::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE }) }
+    leave(if worst == libc::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE })
 }
 
 fn describe(errno: i32) -> String {

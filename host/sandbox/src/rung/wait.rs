@@ -5,9 +5,10 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::request::{Exit, Limits};
+use crate::sys::process::reap;
 
 /// Why waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,14 +38,7 @@ pub(crate) fn wait(child: Pid, limits: Limits, since: Instant, stop: BorrowedFd<
             Ok(_) => return Ok(Waited::Stopped),
         }
     }
-    loop {
-        match waitpid(Some(child), WaitOptions::empty()) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-            Ok(Some((_, status))) => return Ok(Waited::Ended(exit(status))),
-            Ok(None) => {}
-        }
-    }
+    Ok(Waited::Ended(exit(reap(child)?)))
 }
 
 /// How a reaped process ended.

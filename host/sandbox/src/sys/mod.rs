@@ -4,6 +4,7 @@ pub(crate) mod bpf;
 pub(crate) mod capabilities;
 pub(crate) mod landlock;
 pub(crate) mod notify;
+pub(crate) mod packet;
 pub(crate) mod process;
 pub(crate) mod tree;
 

@@ -21,6 +21,9 @@ use zeroize::Zeroizing;
 /// `nobody` of Debian and most others.
 pub(crate) const NOBODY: u32 = 65534;
 
+/// A root file system of Debian's essential packages, where the machine has one.
+const DEBIAN: &str = "/var/tmp/debian-root";
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox-trial");
 
 /// A root file system of busybox, and what shall run in it.
@@ -118,6 +121,31 @@ impl Sandbox {
         fs::write(self.root().join(path), content).expect("a file");
     }
 
+    /// Takes the root file system of Debian, and runs bash in it with these arguments. Whether the machine has one.
+    pub(crate) fn be_debian(&mut self, arguments: &[&str]) -> bool {
+        if !Path::new(DEBIAN).join("etc/debian_version").exists() {
+            eprintln!("skipped: there is no root file system of Debian at {DEBIAN}");
+            return false;
+        }
+        let root = self.root().join("debian");
+        let copied = Command::new("cp").arg("-a").args([DEBIAN.as_ref(), root.as_path()]).status();
+        assert!(copied.expect("cp").success());
+        self.trial.root = root;
+        self.trial.command.arguments = ["bash"].iter().chain(arguments).map(|word| word.as_bytes().to_vec()).collect();
+        self.environment(&["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]);
+        true
+    }
+
+    /// Takes the root file system of Debian and a script with checks in it, each of which says `ok` or `FAIL`. Whether the machine has one.
+    pub(crate) fn be_checked_debian(&mut self) -> bool {
+        if !self.be_debian(&["/compat.sh"]) {
+            return false;
+        }
+        fs::copy("/bin/busybox", self.root().join("busybox")).expect("the package busybox-static");
+        self.write("compat.sh", include_str!("../compat.sh"));
+        true
+    }
+
     /// Lets `nobody` be the supervisor, to whom all files belong then.
     pub(crate) fn run_as_nobody(&mut self) {
         self.nobody = true;
@@ -201,6 +229,26 @@ fn applets() -> &'static [String] {
         let list = Command::new("/bin/busybox").arg("--list").output().expect("the package busybox-static");
         String::from_utf8_lossy(&list.stdout).lines().filter(|name| *name != "busybox").map(str::to_owned).collect()
     })
+}
+
+/// A test of any rung: what a command says and how it ends arrives as it is.
+pub(crate) fn output_and_statuses_are_exact(sandbox: fn(&str) -> Option<Sandbox>) {
+    for (script, exit) in [
+        ("echo out; echo err >&2", Exit::Status(0)),
+        ("exit 7", Exit::Status(7)),
+        ("exit 255", Exit::Status(255)),
+        ("kill -9 $$", Exit::Signal(9)),
+        ("kill -TERM $$", Exit::Signal(15)),
+        ("yes | head -n 1 > /dev/null", Exit::Status(0)),
+        ("exec /nowhere", Exit::Status(127)),
+    ] {
+        let Some(sandbox) = sandbox(script) else { return eprintln!("skipped: this place doesn't give the rung") };
+        let done = sandbox.run();
+        assert_eq!(done.exit, Ok(exit), "{script}: {done:?}");
+        if script.starts_with("echo") {
+            assert_eq!((done.output.as_str(), done.errors.as_str()), ("out\n", "err\n"));
+        }
+    }
 }
 
 /// Seconds that are no other test's: an argument of `sleep` by which its process is found.

@@ -5,15 +5,8 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, chmodat, makedev, mknodat, open, symlinkat};
 
-/// Name, major and minor of the nodes that every program may expect (Documentation/admin-guide/devices.txt).
-const NODES: [(&str, u32, u32); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
-const LINKS: [(&str, &str); 4] = [
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-];
+use crate::rung::devices::{LINKS, all};
+
 const ANYBODY: Mode = Mode::from_raw_mode(0o666);
 
 /// Makes a directory with the usual nodes and links. `pts` is empty: pseudo-terminals take a mount.
@@ -24,7 +17,7 @@ pub(super) fn make(directory: &Path) -> io::Result<()> {
     make_directory(directory, 0o755)?;
     make_directory(&directory.join("shm"), 0o1777)?;
     make_directory(&directory.join("pts"), 0o755)?;
-    for (name, major, minor) in NODES {
+    for (name, major, minor) in all() {
         let node = directory.join(name);
         mknodat(CWD, &node, FileType::CharacterDevice, ANYBODY, makedev(major, minor)).map_err(|error| {
             let reason = format!(

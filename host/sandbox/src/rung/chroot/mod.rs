@@ -8,12 +8,11 @@
 //! /proc/self/exe, keep System V IPC apart, and, on kernels before 6.12, hide the other processes of the place from signals.
 
 mod attach;
-pub(super) mod child;
+mod child;
 mod devices;
 mod filter;
 mod leftovers;
 mod proc;
-pub(super) mod reach;
 mod record;
 
 use std::io;
@@ -29,9 +28,9 @@ pub(crate) use self::record::recover;
 use self::attach::Attached;
 use self::child::{Child, Confinement};
 use self::proc::Proc;
-use self::reach::Reach;
 use super::serve::Service;
 use super::{Prepared, Ran};
+use crate::network::reach::Reach;
 use crate::request::{Attachment, Command, Exit};
 use crate::rung::wait::Waited;
 use crate::sys::landlock::{Access, Ports, Ruleset, Support};

@@ -45,11 +45,11 @@ use self::process::{Process, Processes};
 use self::scratch::Scratch;
 use self::trace::Tracer;
 use self::world::{Caller, Last, World};
-use super::chroot::child::step;
-use super::chroot::reach::Reach;
 use super::serve::Service;
 // Shared with the rung `chroot`, and used by the modules below.
-use super::{Prepared, Ran, file, legacy, memory, path, procfs, serve};
+use super::{Prepared, Ran, devices, file, legacy, memory, path, procfs, serve, times, xattr};
+use crate::error::During;
+use crate::network::reach::Reach;
 use crate::request::{Attachment, AttachmentSource, Exit, Limits, User};
 use crate::rung::wait::exit;
 use crate::sys::landlock::{Access, Ports, Ruleset, Support};
@@ -59,7 +59,7 @@ pub(super) fn run(mut prepared: Prepared) -> io::Result<Ran> {
     // Modes are given as the command wants them, its own mask taken off.
     umask(Mode::empty());
     set_child_subreaper(Some(getpid()))?;
-    let scratch = step("making a directory beside the root file system", Scratch::new(&prepared.root))?;
+    let scratch = Scratch::new(&prepared.root).during(|| "making a directory beside the root file system")?;
     let owners = std::mem::take(&mut prepared.owners);
     let mut world = World::new(&prepared.root, owners)?;
     let result = furnish(&mut world, &scratch, &prepared.attachments).and_then(|()| {
@@ -84,7 +84,7 @@ pub(super) fn run(mut prepared: Prepared) -> io::Result<Ran> {
 fn furnish(world: &mut World, scratch: &Scratch, attachments: &[Attachment]) -> io::Result<()> {
     world.attach(b"/proc", &scratch.proc(), false, Server::Processes)?;
     world.attach(b"/dev", &scratch.dev(), true, Server::Disk)?;
-    for (name, major, minor) in scratch::DEVICES {
+    for (name, major, minor) in devices::all() {
         let stat = file::stat(open(scratch.dev().join(name), OFlags::PATH, Mode::empty())?)?;
         world.owners.change(&stat, |owner| {
             (owner.mode, owner.device) = (Some(0o666), Some((false, major, minor)));
@@ -101,8 +101,8 @@ fn furnish(world: &mut World, scratch: &Scratch, attachments: &[Attachment]) -> 
 
 fn supervise(world: &Arc<World>, scratch: &Scratch, prepared: Prepared) -> io::Result<Exit> {
     let Prepared { mut command, network, limits, stop, .. } = prepared;
-    let filter = filter::filter(&network);
     let reach = Reach::new(network, &mut command.environment)?;
+    let filter = filter::filter(&reach);
     let directory = world.find(&first_caller(), &command.directory, Last::Follow).map_err(|error| {
         let error = io::Error::from(error);
         let directory = String::from_utf8_lossy(&command.directory);
@@ -131,12 +131,12 @@ fn follow(
 ) -> io::Result<(Verdict, Exit)> {
     let pid = child.pid.as_raw_nonzero().get();
     world.processes.start(pid, Ids::of(user));
-    step("tracing the command (which takes ptrace of own children)", trace::seize(pid))?;
+    trace::seize(pid).during(|| "tracing the command (which takes ptrace of own children)")?;
     let calls = child.calls.try_clone()?;
-    let service = step("listening to the command's system calls", Service::start(world, calls))?;
+    let service = Service::start(world, calls).during(|| "listening to the command's system calls")?;
     // Sockets are made by the threads that answer all other calls.
     reach.serve_proxy()?;
-    let clock = step("minding the clock", Clock::start(child.pid, limits, stop.try_clone()?))?;
+    let clock = Clock::start(child.pid, limits, stop.try_clone()?).during(|| "minding the clock")?;
     child.release()?;
     let mut tracer = Tracer::new(world, scratch);
     let status = tracer.run(pid);

@@ -10,18 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use steprun_snapshot::disk::Owners;
 
-use super::view;
-
-/// Character devices of `/dev`: name, major, minor (Documentation/admin-guide/devices.txt).
-pub(super) const DEVICES: [(&str, u32, u32); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
-/// Links of `/dev` (the same file, "Compulsory links").
-const LINKS: [(&str, &str); 4] = [
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-];
+use super::{devices, view};
 
 /// A directory beside the root, removed at the end.
 #[derive(Debug)]
@@ -41,10 +30,10 @@ impl Scratch {
         fs::create_dir(&scratch.at)?;
         let dev = scratch.dev();
         directory(&dev, 0o755)?;
-        for (name, ..) in DEVICES {
+        for (name, ..) in devices::all() {
             fs::write(dev.join(name), "")?;
         }
-        for (name, target) in LINKS {
+        for (name, target) in devices::LINKS {
             symlink(target, dev.join(name))?;
         }
         directory(&dev.join("shm"), 0o1777)?;

@@ -1,18 +1,13 @@
 //! What process 1 tells the supervisor. Messages go one way, each whole, one of them with a descriptor.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-};
 use serde::{Deserialize, Serialize};
 
 use crate::request::Exit;
+use crate::sys::packet::Packets;
 
 /// The longest message: a reason with a path in it. Longer reasons are cut.
 const LONGEST: usize = 8 << 10;
@@ -38,12 +33,12 @@ enum Wire {
 
 /// An end of the channel. It is closed by execve.
 #[derive(Debug)]
-pub(super) struct Channel(OwnedFd);
+pub(super) struct Channel(Packets);
 
 impl Channel {
     /// Both ends.
     pub(super) fn pair() -> io::Result<(Self, Self)> {
-        let (left, right) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let (left, right) = Packets::pair()?;
         Ok((Self(left), Self(right)))
     }
 
@@ -58,35 +53,13 @@ impl Channel {
             Message::Ended(exit) => (Wire::Ended(exit), None),
         };
         let bytes = postcard::to_allocvec(&wire).map_err(io::Error::other)?;
-        let descriptors: Vec<BorrowedFd<'_>> = listener.iter().map(AsFd::as_fd).collect();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut beside = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() {
-            beside.push(SendAncillaryMessage::ScmRights(&descriptors));
-        }
-        sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut beside, SendFlags::NOSIGNAL)?;
-        Ok(())
+        self.0.send(&bytes, listener.as_ref().map(AsFd::as_fd))
     }
 
     /// Waits for a message; none when the other end is closed.
     pub(super) fn receive(&self) -> io::Result<Option<Message>> {
-        let mut bytes = vec![0; LONGEST];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut beside = RecvAncillaryBuffer::new(&mut space);
-        let length = loop {
-            match recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut beside, RecvFlags::CMSG_CLOEXEC) {
-                Err(rustix::io::Errno::INTR) => {}
-                received => break received?.bytes,
-            }
-        };
-        if length == 0 {
-            return Ok(None);
-        }
-        let descriptor = beside.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-            _ => None,
-        });
-        let wire = postcard::from_bytes(&bytes[..length]).map_err(io::Error::other)?;
+        let Some((bytes, descriptor)) = self.0.receive(LONGEST)? else { return Ok(None) };
+        let wire = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
         Ok(Some(match (wire, descriptor) {
             (Wire::Listener, Some(descriptor)) => Message::Listener(descriptor.into()),
             (Wire::Listener, None) => return Err(io::ErrorKind::InvalidData.into()),
@@ -97,14 +70,12 @@ impl Channel {
 
     /// Whether nobody holds the other end any more.
     pub(super) fn is_orphaned(&self) -> bool {
-        let mut watched = [PollFd::new(&self.0, PollFlags::empty())];
-        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut watched, Some(&at_once)).is_ok() && watched[0].revents().contains(PollFlags::HUP)
+        self.0.is_orphaned()
     }
 
     /// The descriptor's number.
     pub(super) fn number(&self) -> u32 {
-        self.0.as_raw_fd().unsigned_abs()
+        self.0.number()
     }
 }
 

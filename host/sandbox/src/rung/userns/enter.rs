@@ -8,7 +8,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{DumpableBehavior, Pid, Signal, getpid, getppid, set_dumpable_behavior};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use super::{During, maps};
+use super::maps;
+use crate::error::During;
 use crate::probe::Missing;
 use crate::request::User;
 use crate::rung::start::become_user;

@@ -1,15 +1,15 @@
 //! Process 1 of the command's namespaces.
 
 use std::convert::Infallible;
-use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::io;
 
-use rustix::fs::{FileType, Gid, MemfdFlags, SeekFrom, Uid, fchown, fstat, memfd_create, seek};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
 use super::channel::{Channel, Message};
-use super::{During, command, network, view};
-use crate::request::{Exit, Network, User};
+use super::{command, network, view};
+use crate::error::During;
+use crate::request::{Exit, Network};
+use crate::rung::start::{give_streams, standard_input};
 use crate::rung::{self, Prepared};
 use crate::sys::check;
 use crate::sys::process::{Side, clone_into, die_with_parent_and_hide, fork, leave, reap, reset_signals};
@@ -105,9 +105,9 @@ fn main(prepared: &Prepared, channel: &Channel) -> io::Result<Infallible> {
     }
     view::enter(&prepared.root, &prepared.attachments, prepared.network != Network::Host)?;
     give_streams(&prepared.command.user);
-    let input = input(&prepared.command.input)?;
+    let input = standard_input(&prepared.command.input)?;
     match fork()? {
-        Side::Child => command::become_it(&prepared.command, input),
+        Side::Child => command::become_it(&prepared.command, &input),
         Side::Parent(command) => {
             drop(input);
             keep_only(channel)?;
@@ -122,25 +122,6 @@ fn main(prepared: &Prepared, channel: &Channel) -> io::Result<Infallible> {
 fn forget_keys() {
     // SAFETY: a null pointer asks for a keyring without name (keyctl(2)).
     unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
-}
-
-/// Makes the command's user the owner of pipes that are its output, as runc does: else `echo > /dev/stderr` fails for others than root. Where it can't
-/// be done, only that is lost.
-fn give_streams(user: &User) {
-    for stream in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
-        let is_pipe = fstat(stream).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
-        if is_pipe {
-            let _ = fchown(stream, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)));
-        }
-    }
-}
-
-/// A file in memory, which nobody needs to write while the command reads.
-fn input(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let mut file = std::fs::File::from(memfd_create("stdin", MemfdFlags::CLOEXEC)?);
-    file.write_all(bytes).during(|| "writing the standard input")?;
-    seek(&file, SeekFrom::Start(0))?;
-    Ok(file.into())
 }
 
 /// Closes every descriptor but the channel's: output ends when the command closes it, and nothing here leads out of the sandbox.

@@ -62,18 +62,3 @@ pub(super) fn run(mut prepared: Prepared) -> io::Result<Ran> {
     drop(init);
     Ok(Ran { exit, owners: prepared.owners })
 }
-
-/// Says what was being done when something failed.
-trait During<T> {
-    /// Puts a phrase such as `mounting /proc` before the error.
-    fn during<S: AsRef<str>>(self, doing: impl FnOnce() -> S) -> io::Result<T>;
-}
-
-impl<T, E: Into<io::Error>> During<T> for Result<T, E> {
-    fn during<S: AsRef<str>>(self, doing: impl FnOnce() -> S) -> io::Result<T> {
-        self.map_err(|error| {
-            let error = error.into();
-            io::Error::new(error.kind(), format!("{}: {error}", doing().as_ref()))
-        })
-    }
-}

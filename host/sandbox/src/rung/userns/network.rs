@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-use super::During;
+use crate::error::During;
 use crate::sys::check;
 
 /// Where the proxy listens, inside of the command's network namespace: nobody else is there.

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountFlags, mount};
 
-use super::During;
+use crate::error::During;
 
 /// Mounts an overlay at `at`: `lowers` from the topmost to the base, never written; `upper` gets the changes; `work` is an empty directory of the
 /// same file system as `upper`. To be called inside of [`enter`](super::enter).

@@ -11,10 +11,11 @@ use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use super::During;
 use super::mounts::{Attributes, Detached, Setting, locked_down, resolve};
+use crate::error::During;
 use crate::probe::Missing;
 use crate::request::{Attachment, AttachmentSource};
+use crate::rung::devices;
 use crate::sys::process::in_child;
 
 /// Hidden, as in Docker (moby, daemon/pkg/oci/defaults.go): they tell of the machine, or are no business of a build.
@@ -36,19 +37,6 @@ const HIDDEN: [&str; 12] = [
 /// Read-only, as in Docker. Where root of the namespace is root of the machine, the kernel lets it write some of them without any capability.
 const READ_ONLY: [&str; 5] = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"];
 
-/// Device nodes of the machine that a command sees, and whether it can't do without.
-const DEVICES: [(&str, bool); 6] =
-    [("null", true), ("zero", true), ("full", true), ("random", true), ("urandom", true), ("tty", false)];
-
-/// Links in /dev, and where they lead.
-const LINKS: [(&str, &str); 5] = [
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-    ("ptmx", "pts/ptmx"),
-];
-
 /// Makes `root` the root directory of this process, with /proc, /dev, /sys and the attachments in it, and leaves the old one. The process is alone in
 /// its mount namespace, as process 1 of its PID namespace. `own_network` says that its network namespace is a new one.
 pub(super) fn enter(root: &Path, attachments: &[Attachment], own_network: bool) -> io::Result<()> {
@@ -59,7 +47,7 @@ pub(super) fn enter(root: &Path, attachments: &[Attachment], own_network: bool) 
     let root = open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let root = root.as_fd();
     process_files()?.attach(place(root, "proc")?.as_fd()).during(|| "mounting /proc")?;
-    devices(root).during(|| "making /dev")?;
+    make_devices(root).during(|| "making /dev")?;
     system_files(root, own_network).during(|| "mounting /sys")?;
     for path in HIDDEN {
         hide(root, path).during(|| format!("hiding /{path}"))?;
@@ -87,20 +75,21 @@ fn place(root: BorrowedFd<'_>, path: &str) -> io::Result<OwnedFd> {
     resolve(root, path.as_bytes()).during(|| format!("looking up the mount point /{path}"))
 }
 
-fn devices(root: BorrowedFd<'_>) -> io::Result<()> {
+fn make_devices(root: BorrowedFd<'_>) -> io::Result<()> {
     let settings = [Setting::Value("mode", "0755"), Setting::Value("size", "65536k")];
     let safe = Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NOEXEC;
     Detached::filesystem("tmpfs", &settings, safe)?.attach(place(root, "dev")?.as_fd())?;
     let dev = place(root, "dev")?;
-    for (name, needed) in DEVICES {
+    for (name, ..) in devices::all() {
         let outside = Path::new("/dev").join(name);
         let node = match Detached::bind(&outside) {
-            Err(_) if !needed => continue,
+            // A command can do without.
+            Err(_) if name == devices::TERMINAL.0 => continue,
             node => node.during(|| format!("using {}", outside.display()))?,
         };
         node.attach(empty_file(dev.as_fd(), name.as_bytes())?.as_fd())?;
     }
-    for (name, target) in LINKS {
+    for (name, target) in devices::LINKS.into_iter().chain([("ptmx", "pts/ptmx")]) {
         symlinkat(target, &dev, name)?;
     }
     let terminals = [

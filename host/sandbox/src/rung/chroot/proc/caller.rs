@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 use rustix::process::getegid;
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 use crate::rung::memory::string_at;
 use crate::rung::procfs::Asker;
@@ -20,6 +21,8 @@ pub(super) struct Caller {
     user: u32,
     group: u32,
     groups: Vec<u32>,
+    /// The effective ones.
+    capabilities: CapabilitySet,
 }
 
 impl Caller {
@@ -42,20 +45,21 @@ impl Caller {
             user: for_files("Uid")?,
             group: for_files("Gid")?,
             groups: value("Groups")?.filter_map(|group| group.parse().ok()).collect(),
+            capabilities: CapabilitySet::from_bits_retain(u64::from_str_radix(value("CapEff")?.next()?, 16).ok()?),
         })
     }
 
-    /// Lets the kernel treat this thread as the caller: when it opens files, and when it looks into processes, which without CAP_SYS_PTRACE only
-    /// their own user may (ptrace(2), "PTRACE_MODE_FSCREDS").
+    /// Lets the kernel treat this thread as the caller: when it opens or changes files, and when it looks into processes, which without
+    /// CAP_SYS_PTRACE only their own user may, with no fewer capabilities than they have (ptrace(2), "PTRACE_MODE_FSCREDS").
     ///
     /// # Errors
     /// EPERM where root isn't allowed to.
     pub(super) fn disguise(&self) -> Result<Disguise, Errno> {
-        if self.user == 0 {
-            return Ok(Disguise { worn: false });
-        }
-        let disguise = Disguise { worn: true };
+        let own = capabilities(None)?;
+        let disguise = Disguise { own };
         set_for_files(self.user, self.group, &self.groups)?;
+        // Comes last, as a change of the user changes them too.
+        set_capabilities(None, CapabilitySets { effective: own.permitted.intersection(self.capabilities), ..own })?;
         Ok(disguise)
     }
 }
@@ -64,15 +68,14 @@ impl Caller {
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Disguise {
-    worn: bool,
+    own: CapabilitySets,
 }
 
 impl Drop for Disguise {
     fn drop(&mut self) {
         // Back to root, which can't fail: that root may change users was needed to come here. A thread that stayed another user would do less, not more.
-        if self.worn {
-            let _ = set_for_files(0, getegid().as_raw(), &[]);
-        }
+        let _ = set_capabilities(None, self.own);
+        let _ = set_for_files(0, getegid().as_raw(), &[]);
     }
 }
 
@@ -114,13 +117,21 @@ impl Memory {
         })
     }
 
+    /// Fills the buffer.
+    ///
+    /// # Errors
+    /// EFAULT where there is less.
+    pub(super) fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), Errno> {
+        self.0.read_exact_at(buffer, address).map_err(|_| Errno::FAULT)
+    }
+
     /// Numbers, as they lie in an array.
     ///
     /// # Errors
     /// EFAULT.
     pub(super) fn read_words<const N: usize>(&self, address: u64) -> Result<[u64; N], Errno> {
         let mut words = [[0; 8]; N];
-        self.0.read_exact_at(words.as_flattened_mut(), address).map_err(|_| Errno::FAULT)?;
+        self.read(address, words.as_flattened_mut())?;
         Ok(words.map(u64::from_ne_bytes))
     }
 
@@ -139,9 +150,10 @@ mod tests {
 
     #[test]
     fn callers_are_as_the_kernel_says() {
-        let status = "Name:\tsh\nUmask:\t0077\nTgid:\t7\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \n";
-        let expected =
-            Caller { asker: Asker { process: 7, thread: 8 }, mask: 0o077, user: 4, group: 8, groups: vec![9, 10] };
+        let status = "Name:\tsh\nUmask:\t0077\nTgid:\t7\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \nCapEff:\t0000000000000003\n";
+        let capabilities = CapabilitySet::CHOWN | CapabilitySet::DAC_OVERRIDE;
+        let asker = Asker { process: 7, thread: 8 };
+        let expected = Caller { asker, mask: 0o077, user: 4, group: 8, groups: vec![9, 10], capabilities };
         assert_eq!(Caller::parse(8, status), Some(expected));
         assert_eq!(Caller::parse(8, "Tgid:\t7\n"), None);
     }
@@ -154,13 +166,18 @@ mod tests {
             return eprintln!("skipped: this takes root");
         }
         let asker = Asker { process: 1, thread: 1 };
-        let caller = Caller { asker, mask: 0, user: 4321, group: 4322, groups: vec![4323] };
+        let capabilities = CapabilitySet::NET_BIND_SERVICE | CapabilitySet::FOWNER;
+        let caller = Caller { asker, mask: 0, user: 4321, group: 4322, groups: vec![4323], capabilities };
+        let effective = |status: &str| status.lines().find(|line| line.starts_with("CapEff")).map(str::to_owned);
         std::thread::spawn(move || {
+            let own = effective(&of_files());
             let disguise = caller.disguise().expect("root");
             let status = of_files();
             assert!(status.contains("Uid:\t0\t0\t0\t4321\n") && status.contains("Groups:\t4323"), "{status}");
+            assert_eq!(effective(&status).as_deref(), Some("CapEff:\t0000000000000408"));
             drop(disguise);
-            assert!(of_files().contains("Uid:\t0\t0\t0\t0\n"));
+            let status = of_files();
+            assert!(status.contains("Uid:\t0\t0\t0\t0\n") && effective(&status) == own, "{status}");
         })
         .join()
         .expect("no panic");

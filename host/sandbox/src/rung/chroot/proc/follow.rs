@@ -13,7 +13,9 @@ use crate::rung::procfs::{Asker, Node, node};
 
 /// As many symlinks as the kernel follows (MAXSYMLINKS).
 const MOST_LINKS: u32 = 40;
-/// Symlinks that are looked through for one that leads to `/proc`; others that do so lead to an empty directory.
+/// As many of them as an image has behind each other on a way to `/proc`.
+const MOST_TURNS: u32 = 5;
+/// Symlinks that lead to `/proc` and are looked through by every call. Others are only where [`means_a_link`] says so: elsewhere they lead to an empty directory.
 const LINKS: [&[u8]; 5] = [b"/dev/fd", b"/dev/stdin", b"/dev/stdout", b"/dev/stderr", b"/etc/mtab"];
 /// How paths begin that may be served.
 const STARTS: [&[u8]; 6] = [b"/proc", b"/dev/fd", b"/dev/std", b"/etc/mta", b"//", b"/./"];
@@ -43,25 +45,38 @@ pub(super) fn may_be_served(start: &[u8]) -> bool {
     STARTS.iter().any(|served| start.starts_with(served))
 }
 
+/// Whether a call is one of those that may mean the symlink at the end of any path: opening for writing. Images have their logs lead to /dev/stdout.
+pub(super) fn means_a_link(number: libc::c_long, arguments: [u64; 6]) -> bool {
+    let flags = arguments[2] as i32;
+    let not_a_link = libc::O_EXCL | libc::O_NOFOLLOW | libc::O_PATH | libc::O_DIRECTORY;
+    number == libc::SYS_openat && flags & libc::O_ACCMODE != libc::O_RDONLY && flags & not_a_link == 0
+}
+
 impl Proc {
-    /// The absolute path in `/proc` that a path stands for, if it is one.
+    /// The absolute path in `/proc` that a path stands for, if it is one: literally, by way of [`LINKS`], or as a symlink itself.
     pub(super) fn served(&self, path: &[u8], last: Last) -> Option<Vec<u8>> {
-        let cleaned = clean(path);
-        if below(&cleaned, b"/proc").is_some() {
-            return Some(cleaned);
+        let mut path = clean(path);
+        for _ in 0..MOST_TURNS {
+            if below(&path, b"/proc").is_some() {
+                return Some(path);
+            }
+            let known = LINKS.into_iter().find(|link| below(&path, link).is_some());
+            let (link, rest) = path.split_at(known.map_or(path.len(), <[u8]>::len));
+            if last == Last::Keep && rest.is_empty() {
+                return None;
+            }
+            path = [&collapse(&self.target_of(link)?), rest].concat();
         }
-        let (link, rest) = LINKS.iter().find_map(|link| Some((link, below(&cleaned, link)?)))?;
-        if last == Last::Keep && rest.is_empty() {
-            return None;
-        }
-        // The command may have put something else there.
+        None
+    }
+
+    /// Where a symlink leads. The command may have put something else there.
+    fn target_of(&self, link: &[u8]) -> Option<Vec<u8>> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW;
         let found = open_at(self.root.as_fd(), relative(link), flags, ResolveFlags::IN_ROOT).ok()?;
         let target = readlinkat(found, c"", Vec::new()).ok()?.into_bytes();
         let (above, _) = split(link)?;
-        let target = if target.starts_with(b"/") { target } else { [above, &target].concat() };
-        let path = [&collapse(&target), rest].concat();
-        below(&path, b"/proc").is_some().then_some(path)
+        Some(if target.starts_with(b"/") { target } else { [above, &target].concat() })
     }
 
     /// Where a served path leads.

@@ -4,15 +4,20 @@
 //! the kernel's: then the kernel does with it what chroot and Landlock allow anyway, and finds an empty `/proc`. Paths relative to a
 //! descriptor are the kernel's as well, and so is what executes a program.
 //!
-//! Processes are looked into with the rights of their users. One that has become another user and executed nothing since can't be looked into, nor
-//! one that a program with the set-user-ID bit runs in: to these `/proc` is empty.
+//! The supervisor does a call as its caller: with that one's user, groups and capabilities ([`caller`]), so that the kernel permits and refuses what it would
+//! permit and refuse to the caller. One that has become another user and executed nothing since can't be looked into, nor
+//! one that a program with the set-user-ID bit runs in, nor one that has laid down some of its capabilities for a while: to these `/proc` is empty.
+//! What a process forbids itself by rules of Landlock of its own doesn't hold for what is served.
 
+mod asked;
 mod caller;
+mod change;
 mod follow;
 mod listing;
 mod look;
 mod open;
 mod tree;
+mod xattr;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,20 +25,22 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{Mode, OFlags, open, openat, readlinkat};
+use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::io::Errno;
 use rustix::process::getpid;
 
+use self::asked::{Asked, Done};
 use self::caller::{Caller, Memory};
-use self::follow::{Last, START, may_be_served};
+use self::follow::{Last, START, may_be_served, means_a_link};
 use self::listing::Listing;
 use self::tree::Tree;
-use super::reach;
+use crate::network::reach;
 use crate::rung::legacy::modern;
 use crate::rung::memory;
-use crate::rung::path::{below, components, wants_directory};
+use crate::rung::path::{below, components};
 use crate::rung::procfs::Tree as _;
 use crate::rung::serve::{Outcome, Server};
+use crate::rung::times;
 use crate::sys::notify::{Answer, Call, Listener};
 
 type Result<T> = std::result::Result<T, Errno>;
@@ -48,29 +55,18 @@ pub(super) struct Proc {
     listed: AtomicBool,
 }
 
-/// Calls that are looked at besides [`LOOKS`](crate::rung::legacy::LOOKS), and have the path first. Of attributes is told that there are none.
-pub(super) const PATH_FIRST: [libc::c_long; 5] =
-    [libc::SYS_chdir, libc::SYS_getxattr, libc::SYS_lgetxattr, libc::SYS_listxattr, libc::SYS_llistxattr];
-
-/// A call on a path in `/proc`.
-struct Asked<'a> {
-    proc: &'a Proc,
-    caller: Caller,
-    memory: Memory,
-    number: libc::c_long,
-    arguments: [u64; 6],
-    /// As it is written.
-    path: Vec<u8>,
-}
-
-/// What comes of a call that is ours.
-enum Done {
-    Outcome(Outcome),
-    /// A directory of `/proc` is opened: its path there, what it holds, and the flags.
-    Lists(Vec<u8>, listing::Entries, OFlags),
-    /// A directory of `/proc` becomes the working directory: the kernel does that, once it is there.
-    Enters(Vec<u8>, listing::Entries),
-}
+/// Calls that are looked at besides [`LOOKS`](crate::rung::legacy::LOOKS) and [`CHANGES`](crate::rung::legacy::CHANGES), and have the path first; so have the older ones
+/// that set [`times`].
+pub(super) const PATH_FIRST: &[libc::c_long] = &[
+    libc::SYS_chdir,
+    libc::SYS_truncate,
+    libc::SYS_getxattr,
+    libc::SYS_lgetxattr,
+    libc::SYS_listxattr,
+    libc::SYS_llistxattr,
+    libc::SYS_setxattr,
+    libc::SYS_removexattr,
+];
 
 impl Proc {
     /// For a command in this root directory; `listing` is the directory that it has at `/proc`.
@@ -90,14 +86,11 @@ impl Proc {
     /// None where it is the kernel's.
     fn look(&self, listener: &Listener, call: &Call) -> Option<Result<Outcome>> {
         let (number, arguments) = modern(call.number, call.arguments);
-        let address = if PATH_FIRST.contains(&number) { arguments[0] } else { arguments[1] };
-        let mut start = [0; START];
-        match memory::Memory::of(call.thread).read_start(address, &mut start) {
-            // What ends at a border of pages is looked at as a whole.
-            Ok(START) if !may_be_served(&start) && !self.is_relative(call.thread, &start) => return None,
-            // Another user's memory.
-            Ok(_) | Err(Errno::PERM) => {}
-            Err(_) => return None,
+        let is_first = PATH_FIRST.contains(&number) || times::PATH_FIRST.contains(&number);
+        let address = arguments[usize::from(!is_first)];
+        let by_link = means_a_link(number, arguments);
+        if self.is_the_kernels(call.thread, address, by_link) {
+            return None;
         }
         let caller = Caller::of(call.thread)?;
         let disguise = caller.disguise().ok()?;
@@ -111,7 +104,7 @@ impl Proc {
             let directory = self.tree.directory(call.thread)?;
             path = [&directory, &b"/"[..], &path].concat();
         }
-        if !may_be_served(&path) {
+        if !may_be_served(&path) && !by_link {
             return None;
         }
         let asked = Asked { proc: self, caller, memory, number, arguments, path };
@@ -125,6 +118,22 @@ impl Proc {
             Done::Lists(path, entries, flags) => Ok(open::give(self.list(&path, entries)?, flags)),
             Done::Enters(path, entries) => self.list(&path, entries).map(|_| Outcome::Now(Answer::Continue)),
         }))
+    }
+
+    /// Whether a look at how a path begins, or at the link that it may be, says that it doesn't lead to `/proc`.
+    fn is_the_kernels(&self, thread: i32, address: u64, by_link: bool) -> bool {
+        let memory = memory::Memory::of(thread);
+        let mut start = [0; START];
+        match memory.read_start(address, &mut start) {
+            Ok(START) if may_be_served(&start) || self.is_relative(thread, &start) => false,
+            Ok(START) if by_link && start[0] == b'/' => {
+                memory.read_string(address).is_ok_and(|path| self.served(&path, Last::Follow).is_none())
+            }
+            Ok(START) => true,
+            // What ends at a border of pages is looked at as a whole, as is another user's memory.
+            Ok(_) | Err(Errno::PERM) => false,
+            Err(_) => true,
+        }
     }
 
     fn list(&self, path: &[u8], entries: listing::Entries) -> Result<OwnedFd> {
@@ -166,60 +175,5 @@ impl Server for Proc {
             None => Outcome::Now(Answer::Continue),
             Some(done) => done.unwrap_or_else(|error| Outcome::Now(Answer::Error(error))),
         }
-    }
-}
-
-impl Asked<'_> {
-    fn dispatch(&self, path: &[u8], last: Last) -> Result<Done> {
-        let place = self.proc.follow(self.caller.asker, path, last)?;
-        let value = match self.number {
-            libc::SYS_openat | libc::SYS_openat2 => return self.open(place, last),
-            libc::SYS_newfstatat => self.stat(&place, last),
-            libc::SYS_statx => self.statx(&place, last),
-            libc::SYS_readlinkat => self.readlink(&place),
-            libc::SYS_chdir => return self.enter(&place),
-            libc::SYS_getxattr | libc::SYS_lgetxattr => Err(Errno::OPNOTSUPP),
-            libc::SYS_listxattr | libc::SYS_llistxattr => Ok(0),
-            _ => self.access(&place, last),
-        };
-        value.map(|value| Done::Outcome(Outcome::Now(Answer::Value(value))))
-    }
-
-    /// What the call does with a symlink at the end. None for calls that are not done here.
-    fn last(&self) -> Option<Last> {
-        let keeps = match self.number {
-            libc::SYS_openat => self.int(2) & libc::O_NOFOLLOW != 0,
-            libc::SYS_openat2 => {
-                let [flags, _, resolve] = self.memory.read_words(self.word(2)).ok()?;
-                // Whoever restricts look-ups wants the kernel to see to it.
-                if resolve != 0 {
-                    return None;
-                }
-                flags & libc::O_NOFOLLOW as u64 != 0
-            }
-            libc::SYS_newfstatat | libc::SYS_faccessat2 => self.int(3) & libc::AT_SYMLINK_NOFOLLOW != 0,
-            libc::SYS_statx => self.int(2) & libc::AT_SYMLINK_NOFOLLOW != 0,
-            libc::SYS_readlinkat | libc::SYS_lgetxattr | libc::SYS_llistxattr => true,
-            libc::SYS_chdir | libc::SYS_getxattr | libc::SYS_listxattr => false,
-            _ => return None,
-        };
-        Some(if keeps && !wants_directory(&self.path) { Last::Keep } else { Last::Follow })
-    }
-
-    /// An argument that the kernel takes as `int`.
-    fn int(&self, index: usize) -> i32 {
-        self.arguments[index] as i32
-    }
-
-    /// An argument as it is: an address, a length.
-    fn word(&self, index: usize) -> u64 {
-        self.arguments[index]
-    }
-
-    /// A link's text, as the command may read it.
-    fn target(&self, link: &[u8]) -> Result<Vec<u8>> {
-        let target = readlinkat(&self.proc.tree.proc, link, Vec::new())?.into_bytes();
-        let harmless = target.starts_with(b"/dev/");
-        Ok(self.proc.tree.seen_as(&target).unwrap_or_else(|| if harmless { target } else { b"(unreachable)".to_vec() }))
     }
 }

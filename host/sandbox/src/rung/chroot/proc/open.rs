@@ -10,15 +10,13 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 use super::follow::{Last, Place};
 use super::listing::{Entries, Entry, read};
 use super::{Asked, Done, Proc, Result};
+use crate::rung::devices::harmless;
 use crate::rung::file::{is, magic, stat, with_text};
 use crate::rung::path::{components, relative};
 use crate::rung::procfs::{HIDDEN, LINKS, Node, listed, node};
 use crate::rung::serve::Outcome;
 use crate::sys::notify::Answer;
 
-/// Major and minor of what is opened for the command: /dev/null, zero, full, random, urandom (Documentation/admin-guide/devices.txt). This process
-/// may have a controlling terminal, and rights to devices that the command has not.
-const DEVICES: [(u32, u32); 5] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9)];
 /// Mean nothing for what is there already.
 const CREATION: OFlags = OFlags::CREATE.union(OFlags::EXCL).union(OFlags::NOFOLLOW);
 
@@ -120,8 +118,9 @@ impl Asked<'_> {
         if is(&found, libc::S_IFLNK) {
             return Err(Errno::LOOP);
         }
-        let device = (libc::major(found.st_rdev), libc::minor(found.st_rdev));
-        if is(&found, libc::S_IFBLK) || is(&found, libc::S_IFCHR) && !DEVICES.contains(&device) {
+        // This process may have a controlling terminal, and rights to devices that the command has not.
+        let is_harmless = || harmless(libc::major(found.st_rdev), libc::minor(found.st_rdev)).is_some();
+        if is(&found, libc::S_IFBLK) || is(&found, libc::S_IFCHR) && !is_harmless() {
             return Err(Errno::NXIO);
         }
         if flags.contains(OFlags::PATH) {
@@ -184,7 +183,7 @@ impl Asked<'_> {
 
 impl Proc {
     /// Whether the command can name what is open.
-    fn names(&self, file: &OwnedFd) -> Result<bool> {
+    pub(super) fn names(&self, file: &OwnedFd) -> Result<bool> {
         let name = readlink(magic(file.as_fd()), Vec::new())?;
         Ok(self.tree.seen_as(name.as_bytes()).is_some())
     }

@@ -1,13 +1,13 @@
 //! Calls that change a file's metadata or length.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 
 use rustix::fs::{Mode, OFlags, chmod, ftruncate};
 use rustix::io::Errno;
 
 use super::super::file::{is, magic};
-use super::super::memory::last_error;
 use super::super::owners::{self, PERMISSIONS, WRITE};
+use super::super::times;
 use super::super::world::Found;
 use super::{Asked, Result};
 use crate::sys::notify::Answer;
@@ -124,12 +124,12 @@ impl Asked<'_> {
             // futimens(3): a descriptor, which the caller holds open; the kernel follows no path.
             return Ok(Answer::Continue);
         }
-        let (directory, index, times, flags) = match self.number {
+        let (directory, index, address, flags) = match self.number {
             libc::SYS_utimensat => (self.int(0), 1, self.word(2), self.int(3)),
-            number if is_futimesat(number) => (self.int(0), 1, self.word(2), 0),
-            _ => (libc::AT_FDCWD, 0, self.word(1), 0),
+            number if times::PATH_FIRST.contains(&number) => (libc::AT_FDCWD, 0, self.word(1), 0),
+            _ => (self.int(0), 1, self.word(2), 0),
         };
-        let times = self.times(times)?;
+        let times = times::given(self.number, address, |buffer| self.memory.read(address, buffer))?;
         let found = self.file(directory, index, flags)?;
         self.world.areas.permit_change(found.area)?;
         let looks = self.looks(&found);
@@ -142,42 +142,7 @@ impl Asked<'_> {
             }
             looks.permit(&ids, WRITE)?;
         }
-        let file = found.file.as_raw_fd();
-        // SAFETY: an open file, an empty name with its NUL, two live times.
-        let result = unsafe { libc::utimensat(file, c"".as_ptr(), times.as_ptr(), libc::AT_EMPTY_PATH) };
-        if result < 0 { Err(last_error()) } else { Ok(Answer::Value(0)) }
+        times::set(found.file.as_fd(), &times)?;
+        Ok(Answer::Value(0))
     }
-
-    fn times(&self, address: u64) -> Result<[libc::timespec; 2]> {
-        let time = |tv_sec: u64, tv_nsec: u64| libc::timespec { tv_sec: tv_sec as i64, tv_nsec: tv_nsec as i64 };
-        if address == 0 {
-            return Ok([time(0, libc::UTIME_NOW as u64); 2]);
-        }
-        if is_utime(self.number) {
-            return Ok(self.memory.read_words::<2>(address)?.map(|seconds| time(seconds, 0)));
-        }
-        let [access, access_rest, change, change_rest] = self.memory.read_words(address)?;
-        let unit = if self.number == libc::SYS_utimensat { 1 } else { 1000 };
-        Ok([time(access, access_rest.wrapping_mul(unit)), time(change, change_rest.wrapping_mul(unit))])
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn is_futimesat(number: libc::c_long) -> bool {
-    number == libc::SYS_futimesat
-}
-
-#[cfg(target_arch = "x86_64")]
-fn is_utime(number: libc::c_long) -> bool {
-    number == libc::SYS_utime
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn is_futimesat(_: libc::c_long) -> bool {
-    false
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn is_utime(_: libc::c_long) -> bool {
-    false
 }

@@ -12,12 +12,12 @@ pub(super) use xattr::CALLS as XATTRS;
 
 use rustix::io::Errno;
 
-use super::legacy;
 use super::memory::Memory;
 use super::owners::{Looks, PERMISSIONS};
 use super::serve::{Outcome, Server};
 use super::world::{Caller, Found, Last, World};
-use crate::rung::chroot::reach;
+use super::{legacy, times};
+use crate::network::reach;
 use crate::sys::notify::{Answer, Call, Listener};
 
 /// A call as its handler sees it.
@@ -65,7 +65,7 @@ impl Asked<'_> {
             libc::SYS_truncate => self.truncate(),
             libc::SYS_chroot => self.chroot(),
             libc::SYS_socket => return reach::made(self.arguments).map(Outcome::Now),
-            number if legacy::sets_times(number) => return self.set_times().map(Outcome::Now),
+            number if times::sets(number) => return self.set_times().map(Outcome::Now),
             // The mask is in a register: nothing can change between our look at it and the kernel's.
             libc::SYS_umask => {
                 self.caller.process.set_mask(self.word(0) as u32);

@@ -2,12 +2,14 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 use steprun_snapshot::disk::Owner;
 
 use super::super::area::Server;
+use super::super::devices::harmless;
 use super::super::file::{is, stat, with_text};
 use super::super::owners::{self, EXECUTE, Looks, PERMISSIONS, READ, WRITE};
 use super::super::path::wants_directory;
@@ -235,13 +237,8 @@ fn beside(path: &[u8], target: CString) -> Vec<u8> {
     [directory, b"/", &target].concat()
 }
 
-/// The host's devices that are as harmless as a pipe. A terminal isn't among them: the command has none, as it is leader of a session of its own.
-const DEVICES: [(u32, u32, &str); 5] =
-    [(1, 3, "/dev/null"), (1, 5, "/dev/zero"), (1, 7, "/dev/full"), (1, 8, "/dev/random"), (1, 9, "/dev/urandom")];
-
 fn open_device(block: bool, major: u32, minor: u32, flags: OFlags) -> Result<OwnedFd> {
-    let known = DEVICES.iter().find(|device| !block && (device.0, device.1) == (major, minor));
-    let Some((.., path)) = known else { return Err(Errno::NXIO) };
+    let name = harmless(major, minor).filter(|_| !block).ok_or(Errno::NXIO)?;
     let flags = flags & (OFlags::RWMODE | OFlags::NONBLOCK | OFlags::APPEND) | OFlags::CLOEXEC | OFlags::NOCTTY;
-    rustix::fs::open(*path, flags, Mode::empty())
+    rustix::fs::open(Path::new("/dev").join(name), flags, Mode::empty())
 }

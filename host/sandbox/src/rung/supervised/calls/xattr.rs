@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::super::file::magic;
 use super::super::owners::{READ, WRITE};
 use super::super::world::Found;
+use super::super::xattr::{LONGEST, give, value};
 use super::{Asked, Result};
 
 /// All calls of extended attributes by path or descriptor.
@@ -25,9 +26,6 @@ pub(in super::super) const CALLS: &[libc::c_long] = &[
     libc::SYS_lremovexattr,
     libc::SYS_fremovexattr,
 ];
-
-/// Longest value and longest list (XATTR_SIZE_MAX, XATTR_LIST_MAX of linux/limits.h).
-const LONGEST: usize = 65536;
 
 /// Where an attribute is kept.
 enum Namespace {
@@ -102,12 +100,7 @@ impl Asked<'_> {
 
     fn set_xattr(&self, found: &Found) -> Result<i64> {
         let name = self.string(1)?;
-        let length = self.word(3) as usize;
-        if length > LONGEST {
-            return Err(Errno::TOOBIG);
-        }
-        let mut value = vec![0; length];
-        self.memory.read(self.word(2), &mut value)?;
+        let value = value(self.word(3), |buffer| self.memory.read(self.word(2), buffer))?;
         self.permit_xattr(found, &name)?;
         let flags = XattrFlags::from_bits_retain(self.word(4) as u32);
         match namespace(&name) {
@@ -153,17 +146,8 @@ impl Asked<'_> {
         }
     }
 
-    /// Writes a value or a list, or tells its length where there is no room asked for.
     fn give(&self, bytes: &[u8], address: u64, room: u64) -> Result<i64> {
-        if room != 0 {
-            if bytes.len() as u64 > room {
-                return Err(Errno::RANGE);
-            }
-            if !bytes.is_empty() {
-                self.memory.write(address, bytes)?;
-            }
-        }
-        Ok(bytes.len() as i64)
+        give(bytes, room, |bytes| self.memory.write(address, bytes))
     }
 }
 

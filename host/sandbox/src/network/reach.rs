@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
 
-use crate::network::{announce, proxy};
+use super::{announce, proxy};
 use crate::request::{Network, Secret};
 use crate::sys::landlock::Ports;
 use crate::sys::notify::Answer;

@@ -1,6 +1,7 @@
 //! The rung `chroot`, by real processes of root with Docker's capabilities. They have a PID namespace of their own, so that a command that gets out
 //! of hand can kill nothing of the machine's.
 
+#[path = "../common/mod.rs"]
 mod common;
 
 use std::fs;
@@ -15,9 +16,6 @@ use steprun_sandbox::request::{Attachment, AttachmentSource, Exit, Network, User
 
 const CAPABILITIES: &str = "-all,+chown,+dac_override,+fsetid,+fowner,+mknod,+net_raw,+setgid,+setuid,+setfcap,+setpcap,\
     +net_bind_service,+sys_chroot,+kill,+audit_write";
-
-/// A root file system of Debian's essential packages, where the machine has one.
-const DEBIAN: &str = "/var/tmp/debian-root";
 
 /// A bystander that the command must not reach, and the supervisor beside it.
 const PLACE: &str =
@@ -53,6 +51,8 @@ macro_rules! output {
     };
 }
 
+mod proc;
+
 fn attach(target: &str, path: &Path) -> Attachment {
     Attachment { target: target.into(), source: AttachmentSource::Path { path: path.to_owned(), writable: true } }
 }
@@ -71,20 +71,7 @@ fn listing(directory: &Path) -> String {
 
 #[test]
 fn output_and_statuses_are_exact() {
-    for (script, exit) in [
-        ("echo out; echo err >&2", Exit::Status(0)),
-        ("exit 7", Exit::Status(7)),
-        ("exit 255", Exit::Status(255)),
-        ("kill -9 $$", Exit::Signal(9)),
-        ("kill -TERM $$", Exit::Signal(15)),
-        ("yes | head -n 1 > /dev/null", Exit::Status(0)),
-        ("exec /nowhere", Exit::Status(127)),
-    ] {
-        let done = sandbox!(script).run();
-        assert_eq!(done.exit, Ok(exit), "{script}: {done:?}");
-    }
-    let done = sandbox!("echo out; echo err >&2").run();
-    assert_eq!((done.output.as_str(), done.errors.as_str()), ("out\n", "err\n"));
+    common::output_and_statuses_are_exact(sandbox);
 }
 
 #[test]
@@ -98,7 +85,7 @@ fn the_environment_is_the_given_one() {
 
 #[test]
 fn the_user_is_the_given_one() {
-    let mut sandbox = sandbox!("id -u; id -g; id -G; umask; ulimit -c; cat; pwd");
+    let mut sandbox = sandbox!("id -u; id -g; id -G; umask; ulimit -c; cat; pwd; echo said > /dev/stderr");
     sandbox.trial.command.user = User { uid: 7, gid: 8, groups: vec![9, 10] };
     sandbox.trial.command.input = b"input\n".to_vec();
     sandbox.trial.command.directory = b"/private".to_vec();
@@ -106,6 +93,7 @@ fn the_user_is_the_given_one() {
     fs::set_permissions(sandbox.root().join("private"), fs::Permissions::from_mode(0o700)).expect("ours");
     let done = sandbox.run();
     assert_eq!(done.output, "7\n8\n8 9 10\n0022\n0\ninput\n/private\n", "{done:?}");
+    assert_eq!(done.errors, "said\n");
 }
 
 #[test]
@@ -370,183 +358,4 @@ fn sync_is_answered() {
         output!("sync && dd if=/dev/zero of=/tmp/x bs=1k count=1 conv=fsync 2> /dev/null && echo done"),
         "done\n"
     );
-}
-
-#[test]
-fn its_own_files_in_proc_are_there() {
-    for (script, expected) in [
-        ("echo x | cat /dev/stdin", "x\n"),
-        ("echo x > /dev/stdout; echo y > /dev/stderr 2>/dev/null", "x\n"),
-        ("exec 3< /etc/word; cat /dev/fd/3; readlink /proc/self/fd/3; cat /proc/self/fd/3", "word\n/etc/word\nword\n"),
-        ("echo x > /tmp/f; exec 7<> /tmp/f; rm /tmp/f; cat /dev/fd/7", "x\n"),
-        // What a shell makes of `cat <(echo x)`.
-        ("{ { echo x; } 8>&- | cat /dev/fd/9 9<&0; }", "x\n"),
-        ("readlink /proc/self/exe; readlink /proc/$$/exe", "/bin/busybox\n/bin/busybox\n"),
-        ("cd /tmp; readlink /proc/self/cwd; readlink /proc/self/root; cat /proc/self/root/etc/word", "/tmp\n/\nword\n"),
-        (
-            "cd /etc; cat /proc/self/cwd/word; echo new > /proc/self/cwd/made; stat -c %a made; cat made",
-            "word\n644\nnew\n",
-        ),
-        ("cat /proc/self/status | head -n 1; cat /proc/self/comm", "Name:\tcat\ncat\n"),
-        ("tr '\\0' ' ' < /proc/$$/cmdline | cut -c 1-5", "sh -c\n"),
-        ("cat /proc/self/environ | tr '\\0' '\\n' | grep -c PATH=/bin", "1\n"),
-        ("[ $(readlink /proc/self) != $$ ] && [ -d /proc/$$ ] && [ -r /proc/self/maps ] && echo yes", "yes\n"),
-        ("grep -c MemTotal /proc/meminfo; [ $(nproc) -gt 0 ] && grep -q . /proc/cpuinfo && echo cpu", "1\ncpu\n"),
-        ("cat /proc/mounts; cat /etc/mtab", "overlay / overlay rw,relatime 0 0\noverlay / overlay rw,relatime 0 0\n"),
-        (
-            "stat -c %F /proc/self /proc/self/ /proc/self/exe /proc/stat",
-            "symbolic link\ndirectory\nsymbolic link\nregular empty file\n",
-        ),
-        ("ps -o args > /tmp/ps; wc -l < /tmp/ps; grep -c '^sh -c' /tmp/ps", "3\n1\n"),
-        ("cd /proc/$$; cat comm; readlink exe; cd ..; grep -c MemTotal meminfo; pwd", "sh\n/bin/busybox\n1\n/proc\n"),
-        ("cat //proc/./self/../self/comm; cat /proc/../etc/word", "cat\nword\n"),
-    ] {
-        let sandbox = sandbox!(script);
-        sandbox.write("etc/word", "word\n");
-        symlink("../proc/self/mounts", sandbox.root().join("etc/mtab")).expect("a symlink");
-        let done = sandbox.run();
-        assert_eq!(done.output, expected, "{script}: {done:?}");
-    }
-}
-
-#[test]
-fn proc_is_listed_and_nobody_else_is_in_it() {
-    let script =
-        "sleep 1000 & ls /proc; ls /proc/$!/fd /proc/$!/task; kill $!; wait; ls -d /proc/$!; ls /proc/self/fd/";
-    let done = sandbox!(script).run();
-    let (top, _) = done.output.split_once("/proc/").expect("more than one directory");
-    let (numbers, words): (Vec<_>, Vec<_>) = top.split_ascii_whitespace().partition(|word| word.parse::<u32>().is_ok());
-    // Shell, sleep and ls.
-    assert_eq!(numbers.len(), 3, "{done:?}");
-    let expected =
-        "cpuinfo devices filesystems loadavg meminfo mounts net self stat swaps sys thread-self uptime version vmstat";
-    assert_eq!(words.join(" "), expected, "{done:?}");
-    assert!(done.output.contains("/fd:\n0\n1\n2\n"), "{done:?}");
-    for attempt in [
-        "cat /proc/1/environ",
-        "ls /proc/1",
-        "ls /proc/$PPID/",
-        "ls -d /proc/kcore",
-        "cat /proc/cmdline",
-        "cat /proc/sysrq-trigger",
-        "echo x > /proc/sys/kernel/core_pattern",
-        "echo x > /proc/self/mem",
-    ] {
-        let done = sandbox!(&format!("({attempt}) && echo it worked")).run();
-        assert_eq!(done.output, "", "{attempt}: {done:?}");
-    }
-}
-
-#[test]
-fn proc_leads_nowhere() {
-    let canary = tempfile::tempdir().expect("a directory");
-    fs::write(canary.path().join("canary"), "").expect("a file");
-    let path = canary.path().display();
-    for attempt in [
-        // No directory of the host's is handed over.
-        format!(
-            "exec 5< /proc; cd /proc; chmod 777 ../../../../../..{path}/canary; stat ../../../../../..{path}/canary"
-        ),
-        format!("cd /proc/self/fd; stat ../../../..{path}/canary"),
-        format!("cd /proc/sys; stat ../../../..{path}/canary"),
-        format!("exec 5< /proc/self; stat /proc/self/fd/5/../../../../..{path}/canary"),
-        format!("stat /proc/self/root/..{path}/canary"),
-        format!("stat /proc/self/cwd/../../../..{path}/canary"),
-        format!("ls /proc > /dev/null; rm -rf /proc/$$; ln -s {path} /proc/$$; ls /proc/$$/; stat /proc/$$/canary"),
-    ] {
-        let done = sandbox!(&format!("({attempt}) > /dev/null && echo it worked")).run();
-        assert_eq!(done.output, "", "{attempt}: {done:?}");
-        assert!(canary.path().join("canary").exists(), "{attempt}");
-        assert_eq!(fs::metadata(canary.path().join("canary")).expect("there").mode() & 0o111, 0, "{attempt}");
-    }
-}
-
-#[test]
-fn no_device_is_opened_for_it() {
-    let sandbox = sandbox!("echo x > /proc/self/root/dev/null && echo null; : > /proc/self/root/tmp/log && echo log");
-    let node = sandbox.root().join("tmp/log");
-    // The kernel's log, which anybody may open to write who gets to its node.
-    let (kind, mode) = (rustix::fs::FileType::CharacterDevice, rustix::fs::Mode::from_raw_mode(0o666));
-    rustix::fs::mknodat(rustix::fs::CWD, node, kind, mode, rustix::fs::makedev(1, 11)).expect("root");
-    assert_eq!(sandbox.run().output, "null\n");
-}
-
-#[test]
-fn the_images_proc_comes_back() {
-    let sandbox = sandbox!(
-        "ls /proc /proc/self/ /proc/self/fd > /dev/null; mkdir /proc/mine; touch /proc/mine/x; ls /proc | grep -c mine"
-    );
-    fs::write(sandbox.root().join("proc/of-the-image"), "here").expect("a file");
-    let before = listing(sandbox.root());
-    let done = sandbox.run();
-    assert_eq!(done.output, "0\n", "{done:?}");
-    assert_eq!(listing(sandbox.root()), before);
-}
-
-#[test]
-fn other_users_see_their_own() {
-    let inner = "cat /etc/word; cat /proc/self/comm; echo x | cat /dev/stdin; readlink /proc/self/exe; cat /etc/secret; exec 3< /etc/word; cat /dev/fd/3; \
-        tr -d '\\0' < /proc/1/environ; cat /proc/self/root/etc/secret";
-    let sandbox =
-        sandbox!(&format!("exec 4< /etc/secret; su app -c \"{inner}; cat /proc/self/fd/4\" 2>&1; cat /proc/self/fd/4"));
-    sandbox.write("etc/passwd", "root:x:0:0::/:/bin/sh\napp:x:500:501::/:/bin/sh\n");
-    sandbox.write("etc/group", "app:x:501:\n");
-    sandbox.write("etc/word", "word\n");
-    sandbox.write("etc/secret", "secret\n");
-    fs::set_permissions(sandbox.root().join("etc/secret"), fs::Permissions::from_mode(0o600)).expect("ours");
-    let done = sandbox.run();
-    let expected = "word\ncat\nx\n/bin/busybox\ncat: can't open '/etc/secret': Permission denied\nword\n\
-        sh: can't open /proc/1/environ: no such file\ncat: can't open '/proc/self/root/etc/secret': Permission denied\n\
-        cat: can't open '/proc/self/fd/4': Permission denied\nsecret\n";
-    assert_eq!(done.output, expected, "{done:?}");
-}
-
-#[test]
-fn the_output_is_not_opened_anew() {
-    // Only its end may be written, nothing of it be read.
-    let mut sandbox = sandbox!("echo x > /dev/stdout; echo y >> /proc/self/fd/1; cat < /proc/self/fd/1; echo z");
-    let script = "\"$@\" > \"$0\"; cat \"$0\"";
-    let log = sandbox.outside().join("log");
-    sandbox.within.extend(["sh", "-c", script].map(str::to_owned));
-    sandbox.within.push(log.display().to_string());
-    let done = sandbox.run();
-    assert_eq!(done.output, "x\ny\nz\n", "{done:?}");
-}
-
-#[test]
-fn sockets_and_proc_are_served_together() {
-    let mut sandbox = sandbox!("cat /proc/self/comm; nc -w 1 127.0.0.1 9 < /dev/null; cat /proc/self/comm");
-    sandbox.trial.network = Network::Hosts(vec!["127.0.0.1".to_owned()]);
-    assert_eq!(sandbox.run().output, "cat\ncat\n");
-}
-
-/// What programs of a real image expect of /proc.
-#[test]
-fn debian_finds_its_proc() {
-    if !Path::new(DEBIAN).join("etc/debian_version").exists() {
-        return eprintln!("skipped: there is no root file system of Debian at {DEBIAN}");
-    }
-    let script = r#"
-        cat <(echo x)
-        tee >(cat) <<< y | sort
-        ls -l /proc/self/exe | sed 's/.* -> //'
-        ls -l /proc/self /proc/self/fd /proc > /dev/null && echo listed
-        ln -sf /proc/self/mounts /etc/mtab; df / | grep -c overlay
-        perl -e 'open F, q{<}, q{/proc/self/maps} or die; print 0 < grep(m{ /usr/bin/perl$}, <F>), qq{\n}'
-        perl -e 'sysopen F, q{/proc/self/status}, 010000000 or die; print qq{path\n}'
-        for directory in /proc /proc/self /proc/self/fd /proc/sys/kernel; do
-            perl -e 'opendir D, $ARGV[0] or die; chdir D or die; print -e "../../../../../../..$ARGV[1]" ? 1 : 0' $directory OUTSIDE
-        done
-        useradd -m bob && su -s /bin/bash bob -c 'cat <(echo $USER) /proc/self/comm'
-    "#;
-    // By descriptor, too, no directory leads out.
-    let mut sandbox = sandbox!(&script.replace("OUTSIDE", env!("CARGO_MANIFEST_DIR")));
-    let root = sandbox.root().join("debian");
-    let copied = std::process::Command::new("cp").arg("-a").args([DEBIAN.as_ref(), root.as_path()]).status();
-    assert!(copied.expect("cp").success());
-    sandbox.trial.root = root;
-    sandbox.trial.command.arguments[0] = b"bash".to_vec();
-    sandbox.environment(&["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]);
-    let done = sandbox.run();
-    assert_eq!(done.output, "x\ny\ny\n/usr/bin/ls\nlisted\n1\n1\npath\n0000bob\ncat\n", "{done:?}");
 }
