@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use steprun_client::{Digest, RepositoryName, Selector, Tag};
 
 use crate::bindings::exported::{RegistryAccess, ValueKind};
-use crate::cli::arguments::{Arguments, ImageValue, SecretSource, Values};
+use crate::cli::arguments::{Arguments, ContextSource, ImageValue, SecretSource, Values};
 use crate::cli::options::HostOptions;
 use crate::error::{CallError, CallResult};
 use crate::policy::Policies;
@@ -27,11 +27,8 @@ impl Pulls {
         if allowed.iter().any(|registry| registry == "*") {
             return Self::Any;
         }
-        let named = arguments.values.values().flat_map(|values| match values {
-            Values::Images(images) => images.iter().map(|image| image.repository.registry().to_owned()).collect(),
-            Values::Repositories(names) => names.iter().map(|(name, _)| name.registry().to_owned()).collect(),
-            _ => Vec::new(),
-        });
+        let named = arguments.values.values().flat_map(Values::repositories);
+        let named = named.map(|(name, _)| name.registry().to_owned());
         let allowed = allowed.iter().map(|registry| match registry.as_str() {
             // The name that people use and the one that references are normalised to.
             "docker.io" => "index.docker.io".to_owned(),
@@ -252,6 +249,18 @@ fn grants_of(values: &Values) -> Vec<Grant> {
             .iter()
             .map(|(name, access)| Grant { capability: capability(*access), subject: name.to_string() })
             .collect(),
+        Values::NamedContexts(contexts) => contexts.iter().map(|(name, source)| context_grant(name, source)).collect(),
+    }
+}
+
+fn context_grant(name: &str, source: &ContextSource) -> Grant {
+    match source {
+        ContextSource::Directory(path) => {
+            Grant { capability: "context.read", subject: format!("{} (as {name})", path.display()) }
+        }
+        ContextSource::Image(image) => {
+            Grant { capability: capability(image.access), subject: format!("{} (as {name})", image_subject(image)) }
+        }
     }
 }
 
@@ -285,6 +294,7 @@ pub fn granted_by(kind: &ValueKind) -> Option<&'static str> {
         ValueKind::OutputDirectory => Some("writes in the directory"),
         ValueKind::Secret => Some("shows the content to commands, not to the step"),
         ValueKind::SshAgent => Some("lets commands use the agent"),
+        ValueKind::NamedContext => Some("reads everything below the directory, or from the image's repository"),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use wasmtime::component::{Accessor, HasSelf, Resource};
 use crate::bindings::inputs::{self, Host, HostAgent, HostInputFile, HostInputFileWithStore, HostSecret};
 use crate::bindings::types;
 use crate::calls::{blocking, table_get};
-use crate::cli::arguments::{AgentValue, SecretSource, SecretValue, Values};
+use crate::cli::arguments::{AgentValue, ContextSource, ImageValue, SecretSource, SecretValue, Values};
 use crate::context::DirectoryHandle;
 use crate::error::{CallError, CallResult};
 use crate::grants::Scope;
@@ -92,6 +92,23 @@ impl State {
         })
     }
 
+    /// The grant of an image.
+    fn image(&mut self, image: ImageValue) -> wasmtime::Result<inputs::Image> {
+        let pull_only = image.access == crate::bindings::exported::RegistryAccess::Pull;
+        let scope = if pull_only && !self.session.built_in {
+            Scope::of(image.tag.as_ref(), image.digest.as_ref())
+        } else {
+            Scope::Whole
+        };
+        let handle = RepositoryHandle { name: image.repository, access: image.access, scope };
+        Ok(inputs::Image {
+            repository: self.table.push(handle)?,
+            typed: image.typed,
+            tag: image.tag.map(|tag| tag.to_string()),
+            digest: image.digest.map(|digest| digest.to_string()),
+        })
+    }
+
     fn push_all<H: Send + 'static>(&mut self, objects: Vec<H>) -> wasmtime::Result<Vec<Resource<H>>> {
         objects.into_iter().map(|object| Ok(self.table.push(object)?)).collect()
     }
@@ -135,23 +152,21 @@ impl Host for State {
 
     fn images(&mut self, name: String) -> wasmtime::Result<Vec<inputs::Image>> {
         let images = self.values(&name, of!(Values::Images))?;
-        let built_in = self.session.built_in;
-        images
+        images.into_iter().map(|image| self.image(image)).collect()
+    }
+
+    fn named_contexts(&mut self, name: String) -> wasmtime::Result<Vec<inputs::NamedContext>> {
+        let contexts = self.values(&name, of!(Values::NamedContexts))?;
+        contexts
             .into_iter()
-            .map(|image| {
-                let pull_only = image.access == crate::bindings::exported::RegistryAccess::Pull;
-                let scope = if pull_only && !built_in {
-                    Scope::of(image.tag.as_ref(), image.digest.as_ref())
-                } else {
-                    Scope::Whole
+            .map(|(name, source)| {
+                let source = match source {
+                    ContextSource::Directory(path) => {
+                        inputs::ContextSource::Directory(self.table.push(DirectoryHandle::new(path))?)
+                    }
+                    ContextSource::Image(image) => inputs::ContextSource::Image(self.image(image)?),
                 };
-                let handle = RepositoryHandle { name: image.repository, access: image.access, scope };
-                Ok(inputs::Image {
-                    repository: self.table.push(handle)?,
-                    typed: image.typed,
-                    tag: image.tag.map(|tag| tag.to_string()),
-                    digest: image.digest.map(|digest| digest.to_string()),
-                })
+                Ok(inputs::NamedContext { name, source })
             })
             .collect()
     }

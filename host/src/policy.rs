@@ -137,18 +137,8 @@ impl Policies {
     /// # Errors
     /// `denied`.
     pub fn check_arguments(&self, arguments: &Arguments) -> CallResult<()> {
-        for values in arguments.values.values() {
-            match values {
-                Values::Images(images) => {
-                    images.iter().try_for_each(|image| self.check_repository(&image.repository, image.access))?;
-                }
-                Values::Repositories(names) => {
-                    names.iter().try_for_each(|(name, access)| self.check_repository(name, *access))?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        let mut granted = arguments.values.values().flat_map(Values::repositories);
+        granted.try_for_each(|(name, access)| self.check_repository(name, access))
     }
 
     /// Fails unless a repository may be used.

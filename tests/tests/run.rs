@@ -115,7 +115,7 @@ const MATRIX: [(&str, &str); 27] = [
 ];
 
 #[test]
-fn means_the_same_on_each_rung() {
+fn row_63_means_the_same_on_each_rung() {
     let registry = Registry::plain();
     rootfs::busybox().push(&registry, "busybox:1");
     each(Place::RUNGS.into_iter().chain([Place::Supervised]), |place| {
@@ -181,7 +181,7 @@ fn a_secret_that_is_required_and_missing_is_named() {
 }
 
 #[test]
-fn what_it_leaves_behind_is_killed() {
+fn row_64_what_it_leaves_behind_is_killed() {
     let lines = "RUN (setsid sleep 1000 &) && (nohup sleep 1000 > /dev/null 2>&1 &)\n\
                  RUN sh -c 'while true; do sh -c \"sleep 1 & sleep 2\" & sleep 0.01; done' & sleep 0.1";
     let scene = Scene::new(lines);

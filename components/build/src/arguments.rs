@@ -2,38 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use steprun_image::Platform;
 use steprun_ports::{
-    Command, Description, Failure, FileAccess, Host, ImageArgument, Level, Parameter, RegistryAccess, ValueKind,
+    Command, Description, Failure, FileAccess, Host, ImageArgument, NamedContext, OutputFile, Parameter,
+    RegistryAccess, ValueKind,
 };
 
 use crate::clock::Clock;
-
-/// Options of Kaniko that this builder has no need of. They are accepted, so that pipelines can be taken over as they are, and a
-/// note says that they change nothing.
-const WITHOUT_EFFECT: &[Parameter] = &[
-    kaniko_flag("cleanup"),
-    kaniko_flag("force"),
-    kaniko_flag("force-build-metadata"),
-    kaniko_flag("pre-cleanup"),
-    kaniko_flag("preserve-context"),
-    kaniko_flag("skip-unused-stages"),
-    kaniko_flag("use-new-run"),
-    kaniko_option("compressed-caching", ValueKind::Choice(&["true", "false"]), "BOOL"),
-    kaniko_option("ignore-path", ValueKind::Text, "PATH").repeated(),
-    kaniko_option("ignore-var-run", ValueKind::Choice(&["true", "false"]), "BOOL"),
-    kaniko_option("image-download-retry", ValueKind::Integer, "N"),
-    kaniko_option("image-fs-extract-retry", ValueKind::Integer, "N"),
-    kaniko_option("kaniko-dir", ValueKind::Text, "DIR"),
-    kaniko_option("snapshot-mode", ValueKind::Choice(&["full", "redo", "time"]), "MODE").aliases(&["snapshotMode"]),
-];
-
-const fn kaniko_flag(name: &'static str) -> Parameter {
-    Parameter::flag(name, "Accepted for Kaniko's sake; has no effect")
-}
-
-const fn kaniko_option(name: &'static str, value: ValueKind, value_name: &'static str) -> Parameter {
-    Parameter::option(name, value, value_name, "Accepted for Kaniko's sake; has no effect")
-}
+use crate::mode::Mode;
+use crate::{build_args, kaniko, platform};
 
 const DETAILS: &str = "\
 Builds the image that a Dockerfile describes, without a daemon and without privileges. Only RUN unpacks anything: it needs \
@@ -42,8 +19,16 @@ Builds the image that a Dockerfile describes, without a daemon and without privi
 Times come from the inputs, never from a clock: the same files give the same digest on every machine. SOURCE_DATE_EPOCH \
 replaces the time of the image and limits that of files.
 
+With several platforms each is built, and the destinations name an index of them. Stages that begin with `FROM \
+--platform=$BUILDPLATFORM` and don't use a variable of the target are built once.
+
+`--check` prints what breaks BuildKit's lint rules, and fails if anything does; `--plan` prints what would be done, and with what. Both build \
+nothing; of base images they get the manifest and the config.
+
 Examples:
   steprun build -c . -d registry.example/app:1.0
+  steprun build --platform linux/amd64,linux/arm64 -d registry.example/app:1.0
+  steprun build --check --format sarif
   steprun build --no-push --oci-layout-path image --build-arg VERSION=1.0
   steprun --allow-run build --secret id=npm,src=.npmrc -d registry.example/app:1.0
 ";
@@ -65,7 +50,9 @@ pub fn describe() -> Description {
 }
 
 fn parameters() -> Vec<Parameter> {
-    use ValueKind::{ContextDirectory, File, Image, OutputDirectory, Pair, Secret, SshAgent, Text};
+    use ValueKind::{
+        Choice, ContextDirectory, File, Image, NamedContext, OutputDirectory, Pair, Secret, SshAgent, Text,
+    };
     let write = || File(FileAccess::Write);
     let mut parameters = vec![
         Parameter::option("context", ContextDirectory, "DIR", "Directory that COPY and ADD take files from")
@@ -78,11 +65,21 @@ fn parameters() -> Vec<Parameter> {
             "Dockerfile, as typed or inside the context; without it Dockerfile, Containerfile or dockerfile in the context",
         )
         .short('f'),
+        Parameter::option(
+            "build-context",
+            NamedContext,
+            "NAME=DIR|NAME=docker-image://IMAGE",
+            "Files that take the place of the stage or image NAME",
+        )
+        .repeated(),
         Parameter::option("destination", Image(RegistryAccess::Push), "IMAGE", "Push the image under this name")
             .short('d')
             .repeated(),
         Parameter::option("target", Text, "STAGE", "Stage to build, by name or index, instead of the last one"),
-        Parameter::option("build-arg", Pair, "NAME[=VALUE]", "Value of an ARG").repeated(),
+        Parameter::option("build-arg", Pair, "NAME[=VALUE]", "Value of an ARG; without one, that of the environment variable")
+            .repeated(),
+        Parameter::option("build-arg-file", File(FileAccess::Read), "FILE", "Values of ARGs, one `NAME=VALUE` a line")
+            .repeated(),
         Parameter::option(
             "secret",
             Secret,
@@ -93,8 +90,9 @@ fn parameters() -> Vec<Parameter> {
         Parameter::option("ssh", SshAgent, "default|NAME[=SOCKET]", "SSH agent for `RUN --mount=type=ssh`").repeated(),
         Parameter::option("label", Pair, "NAME=VALUE", "Label of the image").repeated(),
         Parameter::option("annotation", Pair, "NAME=VALUE", "Annotation of the manifest").repeated(),
-        Parameter::option("platform", Text, "OS/ARCH[/VARIANT]", "Platform of the image; the host's by default")
-            .aliases(&["custom-platform", "customPlatform"]),
+        Parameter::option("platform", Text, "OS/ARCH[/VARIANT][,...]", "Platforms to build for; the host's by default")
+            .aliases(&["custom-platform", "customPlatform"])
+            .repeated(),
         Parameter::option(
             "source-date-epoch",
             Text,
@@ -102,6 +100,9 @@ fn parameters() -> Vec<Parameter> {
             "Time of the image, and the latest time of files in it",
         )
         .environment("SOURCE_DATE_EPOCH"),
+        Parameter::flag("check", "Print what breaks lint rules instead of building; fails if anything does"),
+        Parameter::flag("plan", "Print stages, instructions and what they need instead of building").aliases(&["dryrun"]),
+        Parameter::option("format", Choice(&["text", "json", "sarif"]), "FORMAT", "How `--check` and `--plan` print"),
         Parameter::flag("no-push", "Push nowhere"),
         Parameter::flag("skip-push-permission-check", "Don't ask the registries before the build whether they let us push"),
         Parameter::option("tar-path", write(), "FILE", "Write the image as an archive for `docker load`")
@@ -118,21 +119,23 @@ fn parameters() -> Vec<Parameter> {
         ),
         Parameter::option("metadata-file", write(), "FILE", "Write digests, names, layers and sizes as JSON"),
     ];
-    parameters.extend(WITHOUT_EFFECT.iter().cloned());
+    parameters.extend(kaniko::OPTIONS.iter().cloned());
     parameters
 }
 
 /// What the caller wants.
 pub(crate) struct Arguments<H: Host> {
+    pub(crate) mode: Mode,
     pub(crate) context: H::Directory,
+    pub(crate) named_contexts: Vec<NamedContext<H::Directory, H::Repository>>,
     /// `-f`.
     pub(crate) dockerfile: Option<H::InputFile>,
     pub(crate) target: Option<String>,
     pub(crate) build_args: BTreeMap<String, String>,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) annotations: BTreeMap<String, String>,
-    /// As typed.
-    pub(crate) platform: Option<String>,
+    /// Each once; empty for that of the host.
+    pub(crate) platforms: Vec<Platform>,
     pub(crate) clock: Clock,
     pub(crate) secrets: Vec<H::Secret>,
     pub(crate) agents: Vec<H::Agent>,
@@ -155,29 +158,36 @@ pub(crate) struct Outputs<H: Host> {
 }
 
 impl<H: Host> Arguments<H> {
-    /// Reads the command line.
+    /// Reads the command line, and the files of build arguments that it names.
     ///
     /// # Errors
-    /// Usage failures: no output at all, a destination with a digest, two contexts, a label without a value.
-    pub(crate) fn read(host: &H) -> Result<Self, Failure> {
-        note_options_without_effect(host);
-        let mut build_args = build_args(host);
+    /// Usage failures: no output at all, a destination with a digest, two contexts, a label without a value. Files of build arguments that
+    /// can't be read.
+    pub(crate) async fn read(host: &H) -> Result<Self, Failure> {
+        kaniko::note(host);
+        let mode = Mode::read(host)?;
+        let platforms = platform::list(&host.texts("platform"))?;
+        let outputs = Outputs::read(host)?;
+        outputs.check(mode, &platforms)?;
+        let mut build_args = build_args::read(host).await?;
         // As with `docker buildx`, an ARG of that name gets the value wherever it was given.
         if let Some(epoch) = last(host.texts("source-date-epoch")) {
             build_args.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert(epoch);
         }
         Ok(Self {
+            mode,
+            named_contexts: host.named_contexts("build-context"),
             context: last(host.context_directories("context"))
                 .ok_or_else(|| Failure::usage("no context directory was given").hint("add `--context DIR`"))?,
             dockerfile: last(host.input_files("dockerfile")),
             target: last(host.texts("target")).filter(|target| !target.is_empty()),
             labels: pairs(host, "label")?,
             annotations: pairs(host, "annotation")?.into_iter().collect(),
-            platform: last(host.texts("platform")),
+            platforms,
             clock: Clock::new(build_args.get("SOURCE_DATE_EPOCH").map(String::as_str))?,
             secrets: host.secrets("secret"),
             agents: host.agents("ssh"),
-            outputs: Outputs::read(host)?,
+            outputs,
             check_push: !host.flag("skip-push-permission-check"),
             build_args,
         })
@@ -187,7 +197,7 @@ impl<H: Host> Arguments<H> {
 impl<H: Host> Outputs<H> {
     fn read(host: &H) -> Result<Self, Failure> {
         let file = |name| last(host.output_files(name));
-        let outputs = Self {
+        Ok(Self {
             names: host.images("destination"),
             push: !host.flag("no-push"),
             tar: file("tar-path"),
@@ -197,17 +207,19 @@ impl<H: Host> Outputs<H> {
             name_digest: file("image-name-with-digest-file"),
             name_tag_digest: file("image-name-tag-with-digest-file"),
             metadata: file("metadata-file"),
-        };
-        outputs.check(host.flag("no-push"))?;
-        Ok(outputs)
+        })
     }
 
-    fn check(&self, no_push: bool) -> Result<(), Failure> {
+    fn check(&self, mode: Mode, platforms: &[Platform]) -> Result<(), Failure> {
         let image_file = self.tar.is_some() || self.oci_archive.is_some() || self.layout.is_some();
-        if self.names.is_empty() && !no_push && !image_file {
+        if mode == Mode::Build && self.names.is_empty() && self.push && !image_file {
             return Err(Failure::usage("nothing says where the image should go").hint(
                 "add `--destination IMAGE`, `--oci-layout-path DIR`, `--tar-path FILE` or `--oci-archive-path FILE`, or `--no-push` to build only",
             ));
+        }
+        if let (Some(file), [_, _, ..]) = (&self.tar, platforms) {
+            return Err(Failure::usage(format!("{} can hold one platform, and several are built", file.name()))
+                .hint("an archive for `docker load` has no index: write `--oci-archive-path FILE` instead of `--tar-path FILE`"));
         }
         match self.names.iter().find(|name| name.digest.is_some()) {
             Some(name) => Err(Failure::usage(format!("the destination `{}` has a digest", name.typed))
@@ -222,14 +234,9 @@ impl<H: Host> Outputs<H> {
     }
 }
 
-fn last<T>(values: Vec<T>) -> Option<T> {
+/// The one that counts.
+pub(crate) fn last<T>(values: Vec<T>) -> Option<T> {
     values.into_iter().next_back()
-}
-
-/// `--build-arg`; the last of a name counts. A bare name that the caller's environment does not have is not given, as in BuildKit.
-fn build_args<H: Host>(host: &H) -> BTreeMap<String, String> {
-    let given = host.pairs("build-arg").into_iter();
-    given.filter_map(|(name, value)| value.map(|value| (name, value))).collect()
 }
 
 fn pairs<H: Host>(host: &H, name: &str) -> Result<Vec<(String, String)>, Failure> {
@@ -240,20 +247,4 @@ fn pairs<H: Host>(host: &H, name: &str) -> Result<Vec<(String, String)>, Failure
             .hint(format!("write `--{name} {key}=VALUE`, or set the environment variable `{key}`"))),
     };
     host.pairs(name).into_iter().map(required).collect()
-}
-
-fn note_options_without_effect<H: Host>(host: &H) {
-    for parameter in WITHOUT_EFFECT {
-        let given = match parameter.value {
-            ValueKind::Flag => host.flag(parameter.name),
-            ValueKind::Integer => !host.integers(parameter.name).is_empty(),
-            _ => !host.texts(parameter.name).is_empty(),
-        };
-        if given {
-            host.log(
-                Level::Warning,
-                &format!("`--{}` has no effect: it is accepted for Kaniko's sake", parameter.name),
-            );
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use steprun_image::media_type::{OCI_CONFIG, OCI_MANIFEST};
 use steprun_image::{Manifest, Platform};
-use steprun_ports::{Blob, Descriptor, Failure, Host, Layer, PushOutcome, Repository, Snapshot, Task, concurrently};
+use steprun_ports::{Blob, Failure, Host, Layer, PushOutcome, Repository, Snapshot, Task, concurrently};
 
 use crate::stage::{LayerStep, Stage};
 
@@ -15,7 +15,8 @@ const AT_ONCE: usize = 8;
 /// A built image. Its blobs are in all repositories that it was assembled for.
 pub(crate) struct Image<H: Host> {
     pub(crate) manifest: Manifest,
-    pub(crate) descriptor: Descriptor,
+    /// The manifest as bytes of the store.
+    pub(crate) document: H::Blob,
     pub(crate) config: H::Blob,
     /// In the order of the manifest's.
     pub(crate) layers: Vec<Layer<H::Blob>>,
@@ -68,9 +69,9 @@ pub(crate) async fn assemble<H: Host>(
     let descriptors = layers.iter().map(|layer| layer.blob.descriptor().into()).collect();
     let mut manifest = Manifest::new(config.descriptor().into(), descriptors).into_oci();
     manifest.annotations.clone_from(annotations);
-    let stored = host.put(OCI_MANIFEST, &manifest.to_bytes()).await;
-    let stored = stored.map_err(|error| Failure::because("could not keep the image's manifest", error))?;
-    Ok(Image { manifest, descriptor: stored.descriptor(), config, layers, platform })
+    let document = host.put(OCI_MANIFEST, &manifest.to_bytes()).await;
+    let document = document.map_err(|error| Failure::because("could not keep the image's manifest", error))?;
+    Ok(Image { manifest, document, config, layers, platform })
 }
 
 /// Packs a layer if it is new, then pushes it while others are still being packed. Gives the history entry of a new one.

@@ -1,89 +1,102 @@
 //! The whole of a build.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use steprun_ports::{Failure, Host, Level};
+use steprun_ports::{Failure, Host, Level, concurrently};
 
 use crate::arguments::Arguments;
-use crate::assemble::assemble;
-use crate::copy::{self, Context};
-use crate::ignore::Ignore;
-use crate::image::{Images, once};
+use crate::assemble::{Image, assemble};
+use crate::bases::Bases;
+use crate::findings::findings;
+use crate::job::Job;
 use crate::load::{Loaded, load};
-use crate::plan::Plan;
-use crate::platform;
-use crate::scope::{Globals, Platforms, Text, unused_build_args};
-use crate::stage::{Job, Stage};
+use crate::mode::Mode;
+use crate::plan::{self, Plan};
+use crate::product::Product;
+use crate::scope::unused_build_args;
+use crate::shared::shared;
+use crate::stage::Stage;
 use crate::stages::Stages;
-use crate::{diagnose, plan, publish};
+use crate::{check, diagnose, prepare, preview, publish};
 
-/// Builds what the command line asks for.
+/// Images that are assembled at the same time. Each has several layers under way.
+const IMAGES_AT_ONCE: usize = 2;
+
+/// Does what the command line asks for.
 ///
 /// # Errors
 /// Usage failures for arguments that make no sense together; else failures with the place in the Dockerfile where there is one.
 pub async fn run<H: Host + 'static>(host: &H) -> Result<(), Failure> {
-    let arguments = Arguments::read(host)?;
-    let (job, plan) = prepare(host, &arguments).await?;
+    let arguments = Arguments::read(host).await?;
+    let Loaded { dockerfile: source, ignore } = load(&arguments.context, arguments.dockerfile.as_ref()).await?;
+    let dockerfile = match (steprun_dockerfile::parse(&source), arguments.mode) {
+        (Ok(dockerfile), _) => dockerfile,
+        (Err(errors), Mode::Check(format)) => return check::malformed(host, format, &source, errors).await,
+        (Err(errors), _) => return Err(diagnose::first(host, &source, errors)),
+    };
+    let jobs = prepare::jobs(host, &arguments, source, dockerfile, ignore.as_ref()).await?;
+    match arguments.mode {
+        Mode::Build => build(host, &arguments, jobs).await,
+        Mode::Check(format) => check::check(&jobs, arguments.target.as_deref(), format).await,
+        Mode::Plan(format) => preview::print(host, &arguments, &jobs, format).await,
+    }
+}
+
+async fn build<H: Host + 'static>(host: &H, arguments: &Arguments<H>, jobs: Vec<Rc<Job<H>>>) -> Result<(), Failure> {
+    let target = arguments.target.as_deref();
+    let plans = jobs.iter().map(|job| plan::plan(job.input(), target)).collect::<Result<Vec<_>, _>>()?;
     let repositories = publish::repositories(&arguments.outputs);
     if arguments.check_push {
         publish::check_push(host, &repositories).await?;
     }
+    let bases = look(&jobs, &plans).await?;
 
-    let stages = Stages::new(job.clone());
-    stages.build(&plan.stages).await?;
-    let stage = stages.get(plan.target).await;
-    warn_unused(&job, &arguments);
+    let stages = Stages::new(jobs.clone(), shared(&jobs, &bases));
+    stages.build(&plans.iter().map(|plan| plan.stages.clone()).collect::<Vec<_>>()).await?;
+    jobs.iter().take(1).for_each(|job| warn_unused(job, &plans, arguments));
 
-    let stage = finish(&job, &stage, &arguments);
-    let created = arguments.clock.created(stage.newest);
-    let image = assemble(host, &stage, created, &arguments.annotations, &repositories).await?;
-    publish::publish(host, &arguments.outputs, &image).await
+    let image = |(job, plan): (&Rc<Job<H>>, &Plan)| {
+        let (job, stage, repositories) = (job.clone(), stages.get(job.number, plan.target), &repositories);
+        async move {
+            let stage = finish(&job, &*stage.await, arguments);
+            let created = arguments.clock.created(stage.newest);
+            assemble(host, &stage, created, &arguments.annotations, repositories).await
+        }
+    };
+    let images: Vec<Image<H>> = concurrently(IMAGES_AT_ONCE, jobs.iter().zip(&plans), image).await?;
+    let product = Product::new(host, images).await?;
+    publish::publish(host, &arguments.outputs, &product).await
 }
 
-/// Everything that can be known before a registry is asked.
-async fn prepare<H: Host + 'static>(host: &H, arguments: &Arguments<H>) -> Result<(Rc<Job<H>>, Plan), Failure> {
-    let Loaded { dockerfile: source, ignore } = load(&arguments.context, arguments.dockerfile.as_ref()).await?;
-    let dockerfile = steprun_dockerfile::parse(&source).map_err(|errors| diagnose::first(host, &source, errors))?;
-    for warning in &dockerfile.warnings {
-        diagnose::warn(host, &source, warning.span, &warning.to_string());
+/// Resolves images and says what breaks lint rules, before anything is built. What an image can't be had for is said by the stage that needs
+/// it.
+async fn look<H: Host + 'static>(jobs: &[Rc<Job<H>>], plans: &[Plan]) -> Result<Vec<Bases<H>>, Failure> {
+    let (mut all, mut found) = (Vec::new(), Vec::new());
+    for (job, plan) in jobs.iter().zip(plans) {
+        let bases = Bases::find(job, plan).await;
+        found.extend(findings(job, plan, &bases).await);
+        all.push(bases);
     }
-    if let Some(syntax) = &dockerfile.directives.syntax {
-        let message = format!("`# syntax={syntax}` has no effect: the Dockerfile language is built in");
-        host.log_at(Level::Debug, &diagnose::position(&source, syntax.span), &message);
+    if let Some(job) = jobs.first() {
+        check::warn(job, &steprun_dockerfile::lint::keep(&job.dockerfile, found))?;
     }
-    let text = Text { source: &source, escape: dockerfile.directives.escape };
-    let build = platform::parse(&host.host_platform())?;
-    let target = match &arguments.platform {
-        Some(platform) => platform::parse(platform)?,
-        None => build.clone(),
-    };
-    let platforms = Platforms { build, target };
-    let target_name = arguments.target.clone().or_else(|| dockerfile.stages.last()?.name.clone());
-    let target_name = target_name.unwrap_or_else(|| "default".to_owned());
-    let globals = Globals::new(text, &dockerfile, &arguments.build_args, &platforms, &target_name)?;
-    let plan = plan::plan(text, &dockerfile, &globals, arguments.target.as_deref())?;
-    let context = Context { directory: arguments.context.clone(), ignore: Ignore::new(host, ignore.as_ref())? };
-    let context = Rc::new(context);
-    let job = Job {
-        host: host.clone(),
-        globals,
-        platforms,
-        context_files: once(copy::whole(host.clone(), context.clone())),
-        context,
-        secrets: arguments.secrets.clone(),
-        agents: arguments.agents.clone(),
-        clock: arguments.clock,
-        images: Images::new(host.clone()),
-        declared: Default::default(),
-        source,
-        dockerfile,
-    };
-    Ok((Rc::new(job), plan))
+    Ok(all)
 }
 
-fn warn_unused<H: Host>(job: &Job<H>, arguments: &Arguments<H>) {
+/// Arguments that change nothing, said once for all platforms.
+fn warn_unused<H: Host + 'static>(job: &Job<H>, plans: &[Plan], arguments: &Arguments<H>) {
     for message in unused_build_args(&job.dockerfile, &job.declared.borrow(), &arguments.build_args) {
         job.host.log(Level::Warning, &message);
+    }
+    let used: BTreeSet<usize> = plans.iter().flat_map(|plan| plan::contexts(job.input(), plan)).collect();
+    let names = job.contexts.names().iter().enumerate();
+    for (_, name) in names.filter(|(index, _)| !used.contains(index)) {
+        let stages = &job.dockerfile.stages;
+        let called = stages.iter().flat_map(|stage| [Some(stage.from.image.raw.as_str()), stage.name.as_deref()]);
+        let near = steprun_dockerfile::suggest::nearest(name, called.flatten());
+        let meant = near.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
+        job.host.log(Level::Warning, &format!("no stage that is built uses the named context `{name}`{meant}"));
     }
 }
 
@@ -93,7 +106,7 @@ fn finish<H: Host + 'static>(job: &Job<H>, stage: &Stage<H>, arguments: &Argumen
     for (name, value) in &arguments.labels {
         stage.config.container_mut().labels.insert(name.clone(), value.clone());
     }
-    if arguments.platform.is_some() {
+    if !arguments.platforms.is_empty() {
         stage.config.set_platform(&job.platforms.target);
     }
     stage

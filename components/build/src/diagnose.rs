@@ -1,5 +1,6 @@
 //! Failures and warnings that point into a Dockerfile.
 
+use steprun_dockerfile::lint::Lint;
 use steprun_dockerfile::{Diagnostic, Source, Span};
 use steprun_ports::{Failure, Host, Level, Position};
 
@@ -39,6 +40,11 @@ fn diagnostic(source: &Source, diagnostic: Diagnostic) -> Failure {
 /// Says something about a place that doesn't stop the build.
 pub(crate) fn warn<H: Host>(host: &H, source: &Source, span: Span, message: &str) {
     host.log_at(Level::Warning, &position(source, span), message);
+}
+
+/// Says what breaks a lint rule.
+pub(crate) fn lint<H: Host>(host: &H, source: &Source, lint: &Lint) {
+    warn(host, source, lint.span, &format!("{}: {}", lint.rule.name(), lint.message));
 }
 
 /// File, line and column; the column counts bytes, as the contract wants it.

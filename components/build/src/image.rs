@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared, ready};
 use steprun_image::{Document, Platform};
-use steprun_ports::{Blob, Failure, Host, Layer, Level, Manifest, Repository, Task};
+use steprun_ports::{Blob, Failure, Host, ImageArgument, Layer, Manifest, Repository, Task};
 
 use crate::config::Config;
 
@@ -29,6 +29,8 @@ pub(crate) fn known<T: Clone + 'static>(value: T) -> Once<T> {
 
 /// An image in a registry.
 pub(crate) struct Image<H: Host> {
+    /// Of its manifest: of the child for the platform, where the name stands for an index.
+    pub(crate) digest: String,
     pub(crate) config: Config,
     pub(crate) layers: Vec<Layer<H::Blob>>,
     /// Its file system. Costs the table of contents of each layer.
@@ -50,39 +52,66 @@ impl<H: Host + 'static> Images<H> {
 
     /// The image of a name for a platform.
     pub(crate) fn get(&self, name: &str, platform: &Platform) -> ImageOnce<H> {
-        let key = (name.to_owned(), platform.to_string());
-        let (host, name, platform) = (self.host.clone(), name.to_owned(), platform.clone());
+        let (host, wanted) = (self.host.clone(), name.to_owned());
+        self.once(name.to_owned(), platform, async move |task: H::Task, platform: Platform| {
+            let resolved = host.resolve(&wanted).await.map_err(|error| unavailable(&wanted, error))?;
+            take(host, task, &resolved.repository, resolved.reference(), &wanted, &platform).await
+        })
+    }
+
+    /// The image that an argument named, for a platform.
+    pub(crate) fn granted(&self, image: &ImageArgument<H::Repository>, platform: &Platform) -> ImageOnce<H> {
+        let (host, image) = (self.host.clone(), image.clone());
+        // The scheme keeps it apart from what the name alone would lead to.
+        let key = format!("docker-image://{}", image.typed);
+        self.once(key, platform, async move |task: H::Task, platform: Platform| {
+            take(host, task, &image.repository, image.reference(), &image.typed, &platform).await
+        })
+    }
+
+    fn once(
+        &self,
+        key: String,
+        platform: &Platform,
+        get: impl AsyncFnOnce(H::Task, Platform) -> Result<Image<H>, Failure> + 'static,
+    ) -> ImageOnce<H> {
+        let (host, platform) = (self.host.clone(), platform.clone());
+        let label = format!("resolve {}", key.trim_start_matches("docker-image://"));
         let mut known = self.known.borrow_mut();
-        known
-            .entry(key)
-            .or_insert_with(|| once(async move { resolve(host, &name, &platform).await.map(Rc::new) }))
-            .clone()
+        let entry = known.entry((key, platform.to_string()));
+        entry.or_insert_with(|| once(async move { get(host.task(&label), platform).await.map(Rc::new) })).clone()
     }
 }
 
-async fn resolve<H: Host + 'static>(host: H, name: &str, platform: &Platform) -> Result<Image<H>, Failure> {
-    let task = host.task(&format!("resolve {name}"));
-    let fail = |error| Failure::because(format!("could not get the image `{name}`"), error);
+fn unavailable(name: &str, error: steprun_ports::Error) -> Failure {
+    Failure::because(format!("could not get the image `{name}`"), error)
+}
+
+async fn take<H: Host + 'static>(
+    host: H,
+    task: H::Task,
+    repository: &H::Repository,
+    reference: &str,
+    name: &str,
+    platform: &Platform,
+) -> Result<Image<H>, Failure> {
+    let fail = |error| unavailable(name, error);
     let malformed = |error: steprun_image::Error| Failure::failed(format!("the image `{name}` is malformed: {error}"));
-    let resolved = host.resolve(name).await.map_err(fail)?;
-    let top = resolved.repository.manifest(resolved.reference()).await.map_err(fail)?;
-    let (digest, manifest) = choose::<H>(&resolved.repository, top, name, platform).await?;
-    let config = resolved.repository.blob(&manifest.config.port()).read(CONFIG_LIMIT).await.map_err(fail)?;
+    let top = repository.manifest(reference).await.map_err(fail)?;
+    let (digest, manifest) = choose::<H>(repository, top, name, platform).await?;
+    let config = repository.blob(&manifest.config.port()).read(CONFIG_LIMIT).await.map_err(fail)?;
     let config = steprun_image::Config::parse(&config).map_err(malformed)?;
     if config.diff_ids.len() != manifest.layers.len() {
         let (layers, diff_ids) = (manifest.layers.len(), config.diff_ids.len());
         return Err(Failure::failed(format!("`{name}` has {layers} layers, but its config has {diff_ids} diff IDs"))
             .hint("it may be no container image"));
     }
-    if !config.platform.os.is_empty() && !platform.runs(&config.platform) {
-        host.log(Level::Warning, &format!("`{name}` is made for {}, not for {platform}", config.platform));
-    }
-    let blobs = manifest.layers.iter().map(|layer| resolved.repository.blob(&layer.port()));
+    let blobs = manifest.layers.iter().map(|layer| repository.blob(&layer.port()));
     let layers: Vec<Layer<H::Blob>> =
         blobs.zip(&config.diff_ids).map(|(blob, diff_id)| Layer { blob, diff_id: diff_id.clone() }).collect();
     task.finish(&digest);
     let files = files(host, name.to_owned(), layers.clone());
-    Ok(Image { config: Config::of_base(config), layers, files })
+    Ok(Image { digest, config: Config::of_base(config), layers, files })
 }
 
 fn files<H: Host + 'static>(host: H, name: String, layers: Vec<Layer<H::Blob>>) -> Once<H::Snapshot> {

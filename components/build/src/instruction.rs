@@ -3,15 +3,16 @@
 use std::rc::Rc;
 
 use steprun_dockerfile::instruction::{Copy, Heredoc, Instruction, KeyValue, Kind};
-use steprun_dockerfile::{Word, expand};
+use steprun_dockerfile::lint::{Lint, Rule};
+use steprun_dockerfile::{Span, Word, expand};
 use steprun_ports::{Failure, Host, Timestamp};
 
-use crate::copy::{self, Origin, Request, Scene};
+use crate::copy::{self, Request, Scene};
 use crate::draft::{Draft, Metadata};
+use crate::job::Job;
 use crate::owner::{self, Owner};
-use crate::plan::{self, From, Taker};
 use crate::scope::Text;
-use crate::stage::{Job, Stage};
+use crate::stage::Stage;
 use crate::stages::Stages;
 use crate::{diagnose, metadata, paths};
 
@@ -34,7 +35,7 @@ impl<H: Host + 'static> Step<'_, H> {
 
     pub(crate) fn label(&self, instruction: &Instruction) -> String {
         let onbuild = if self.trigger { "ONBUILD " } else { "" };
-        format!("[{}] {onbuild}{}", self.job.label(self.stage), instruction.original)
+        format!("[{}] {onbuild}{}", self.stages.label(self.job, self.stage), instruction.original)
     }
 
     /// Carries an instruction out. Gives a note on what came of it.
@@ -59,7 +60,22 @@ impl<H: Host + 'static> Step<'_, H> {
     }
 
     fn expand(&self, stage: &Stage<H>, word: &Word) -> Result<String, Failure> {
-        stage.scope.expand(&self.job.host, self.text, word)
+        let (value, undefined) = stage.scope.variables().expand(self.text, word)?;
+        self.warn_undefined(stage, word.span, &undefined);
+        Ok(value)
+    }
+
+    /// Says which variables of a trigger have no value. Those of the Dockerfile were looked at before the build: see
+    /// [`crate::findings`].
+    pub(crate) fn warn_undefined(&self, stage: &Stage<H>, span: Span, undefined: &[String]) {
+        let check = self.job.dockerfile.directives.check.as_ref();
+        if !self.trigger || !Rule::UndefinedVar.is_on(check) {
+            return;
+        }
+        for name in stage.scope.undefined(undefined) {
+            let known = stage.scope.variables().iter().map(|(name, _)| name);
+            diagnose::lint(&self.job.host, self.text.source, &Lint::undefined_variable(span, name, known));
+        }
     }
 
     fn texts(&self, stage: &Stage<H>, words: &[Word]) -> Result<Vec<copy::Text>, Failure> {
@@ -88,8 +104,7 @@ impl<H: Host + 'static> Step<'_, H> {
                 let mut texts = Vec::new();
                 for arg in args {
                     let (name, value, undefined) = stage.scope.declare(self.text, &self.job.globals, arg)?;
-                    let word = arg.default.as_ref().unwrap_or(&arg.name);
-                    stage.scope.warn_undefined(&self.job.host, self.text, word, &undefined);
+                    self.warn_undefined(stage, arg.span, &undefined);
                     texts.push(value.map_or(name.clone(), |value| format!("{name}={value}")));
                 }
                 format!("ARG {}", texts.join(" "))
@@ -200,7 +215,8 @@ impl<H: Host + 'static> Step<'_, H> {
         let request = self.request(stage, instruction, copy, name == "ADD")?;
         self.refuse_remote(&request, copy, name)?;
         let origin = self.origin(copy).await?;
-        let base = stage.files.clone().await?;
+        let place = |failure| diagnose::at(self.text.source, instruction.span, failure);
+        let base = stage.files.clone().await.map_err(place)?;
         let working_directory = stage.config.working_directory();
         let scene = Scene {
             host: &self.job.host,
@@ -238,34 +254,8 @@ impl<H: Host + 'static> Step<'_, H> {
         let expanded = expand::expand_heredoc(&heredoc.content, '\\', &lookup);
         let expanded =
             expanded.map_err(|error| diagnose::failed(self.text.source, heredoc.content_span, error.to_string()))?;
-        let word = Word::new(heredoc.content.clone(), heredoc.content_span);
-        stage.scope.warn_undefined(&self.job.host, self.text, &word, &expanded.undefined);
+        self.warn_undefined(stage, heredoc.content_span, &expanded.undefined);
         Ok((heredoc.name.clone(), expanded.value))
-    }
-
-    async fn origin(&self, copy: &Copy) -> Result<Origin<H>, Failure> {
-        let Some(word) = &copy.from else {
-            return Ok(Origin::Context(self.job.context.clone()));
-        };
-        self.files_of(word, Taker::Copy).await.map(Origin::Snapshot)
-    }
-
-    /// The files of a stage or an image that an instruction names.
-    ///
-    /// # Errors
-    /// One that is not there or can't be had, with the place of its name.
-    pub(crate) async fn files_of(&self, word: &Word, taker: Taker) -> Result<H::Snapshot, Failure> {
-        let place = |failure| diagnose::at(self.text.source, word.span, failure);
-        let files = match plan::source(self.text, &self.job.dockerfile, self.stage, word, taker)? {
-            From::Scratch => return Ok(self.job.host.scratch()),
-            From::Stage(index) => self.stages.get(index).await.files.clone(),
-            From::Image(name) => {
-                let image = self.job.images.get(&name, &self.job.platforms.target).await;
-                let meant = |failure| plan::or_stage(&self.job.dockerfile, self.stage, &name, failure);
-                image.map_err(|failure| place(meant(failure)))?.files.clone()
-            }
-        };
-        files.await.map_err(place)
     }
 
     /// URLs and Git repositories can't be fetched yet; COPY never could.

@@ -3,8 +3,8 @@
 use steprun_dockerfile::Source;
 use steprun_ports::{Directory, Error, Failure, InputFile};
 
-/// A Dockerfile or ignore file larger than this is refused.
-const LIMIT: u64 = 4 << 20;
+/// A Dockerfile, ignore file or file of build arguments larger than this is refused; in bytes.
+pub(crate) const LIMIT: u64 = 4 << 20;
 
 /// Names that are tried inside the context, in this order.
 const NAMES: [&str; 3] = ["Dockerfile", "Containerfile", "dockerfile"];
@@ -29,7 +29,7 @@ pub(crate) async fn load<D: Directory, F: InputFile>(context: &D, typed: Option<
     };
     let ignore = match own_ignore {
         Some(own) => Some(own),
-        None => read(context, ".dockerignore").await?,
+        None => ignore_file(context).await?,
     };
     Ok(Loaded { dockerfile, ignore })
 }
@@ -71,6 +71,14 @@ async fn read_typed<D: Directory, F: InputFile>(context: &D, file: &F) -> Result
     }
 }
 
+/// The `.dockerignore` of a directory, if it has one.
+///
+/// # Errors
+/// If it can't be read.
+pub(crate) async fn ignore_file<D: Directory>(directory: &D) -> Result<Option<Source>, Failure> {
+    read(directory, ".dockerignore").await
+}
+
 /// A file of the context, if it is there.
 async fn read<D: Directory>(context: &D, name: &str) -> Result<Option<Source>, Failure> {
     present(name, context.read(name, LIMIT).await)
@@ -84,7 +92,11 @@ fn present(name: &str, read: steprun_ports::Result<Vec<u8>>) -> Result<Option<So
     }
 }
 
-fn text(name: &str, bytes: Vec<u8>) -> Result<Source, Failure> {
+/// The text of a file.
+///
+/// # Errors
+/// If it is no UTF-8, with the line.
+pub(crate) fn text(name: &str, bytes: Vec<u8>) -> Result<Source, Failure> {
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(name, text)),
         Err(error) => {

@@ -2,12 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use steprun_dockerfile::instruction::{Kind, Stage};
-use steprun_dockerfile::{Dockerfile, Word};
+use steprun_dockerfile::instruction::{Instruction, Kind, Stage};
+use steprun_dockerfile::{Dockerfile, Word, suggest};
 use steprun_ports::Failure;
 
-use crate::diagnose;
+use crate::contexts::Names;
 use crate::scope::{Globals, Text};
+use crate::{diagnose, target};
+
+/// What gives the names in a Dockerfile their meaning.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    /// Where the names stand: the Dockerfile, or a trigger of a base.
+    pub(crate) text: Text<'a>,
+    pub(crate) dockerfile: &'a Dockerfile,
+    pub(crate) globals: &'a Globals,
+    pub(crate) contexts: &'a Names,
+}
 
 /// What a stage begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +27,12 @@ pub(crate) enum Base {
     Scratch,
     /// An earlier stage, by index.
     Stage(usize),
+    /// A named context, by index.
+    Context {
+        context: usize,
+        /// `--platform`, expanded.
+        platform: Option<String>,
+    },
     /// An image by name.
     Image {
         name: String,
@@ -31,6 +48,8 @@ pub(crate) enum From {
     Scratch,
     /// An earlier stage, by index.
     Stage(usize),
+    /// A named context, by index.
+    Context(usize),
     /// An image by name.
     Image(String),
 }
@@ -45,6 +64,7 @@ pub(crate) enum Taker {
 /// The stages of a build.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// What the image is made of.
     pub(crate) target: usize,
     /// Needed stages by index, in the order of the file, so that dependencies come first.
     pub(crate) stages: Vec<usize>,
@@ -54,36 +74,69 @@ pub(crate) struct Plan {
 ///
 /// # Errors
 /// A target that is not there; a needed stage without base, or that takes files from itself or from a later one.
-pub(crate) fn plan(
-    text: Text<'_>,
-    dockerfile: &Dockerfile,
-    globals: &Globals,
-    target: Option<&str>,
-) -> Result<Plan, Failure> {
-    let target = find_target(dockerfile, target)?;
-    let mut needed = BTreeSet::from([target]);
+pub(crate) fn plan(input: Input<'_>, target: Option<&str>) -> Result<Plan, Failure> {
+    let target = target::find(input.dockerfile, target)?;
+    Ok(Plan { target, stages: needed(input, BTreeSet::from([target]))? })
+}
+
+/// All stages, as if each were needed.
+///
+/// # Errors
+/// Those of [`plan`], of any stage.
+pub(crate) fn everything(input: Input<'_>) -> Result<Plan, Failure> {
+    let count = input.dockerfile.stages.len();
+    Ok(Plan { target: count.saturating_sub(1), stages: needed(input, (0..count).collect())? })
+}
+
+/// Some stages and all that they need.
+fn needed(input: Input<'_>, mut wanted: BTreeSet<usize>) -> Result<Vec<usize>, Failure> {
     let mut stages = Vec::new();
     // Dependencies always have lower indices, so that going down meets each stage after all that need it.
-    while let Some(index) = needed.pop_last() {
-        let stage = &dockerfile.stages[index];
-        if let Base::Stage(parent) = base(text, dockerfile, globals, index)? {
-            needed.insert(parent);
+    while let Some(index) = wanted.pop_last() {
+        stages.push(index);
+        if let Base::Stage(parent) = base(input, index)? {
+            wanted.insert(parent);
         }
-        for instruction in &stage.instructions {
+        for instruction in instructions(input, index) {
             for (taker, word) in sources(&instruction.kind) {
-                if let From::Stage(source) = source(text, dockerfile, index, word, taker)? {
-                    needed.insert(source);
+                if let From::Stage(source) = source(input, index, word, taker)? {
+                    wanted.insert(source);
                 }
             }
         }
-        stages.push(index);
     }
     stages.reverse();
-    Ok(Plan { target, stages })
+    Ok(stages)
+}
+
+/// What is carried out in a stage.
+pub(crate) fn instructions<'a>(input: Input<'a>, index: usize) -> &'a [Instruction] {
+    if replaced(input, index).is_some() { &[] } else { &input.dockerfile.stages[index].instructions }
+}
+
+/// The named contexts that a plan needs, by index.
+pub(crate) fn contexts(input: Input<'_>, plan: &Plan) -> BTreeSet<usize> {
+    let mut used = BTreeSet::new();
+    for &index in &plan.stages {
+        if let Ok(Base::Context { context, .. }) = base(input, index) {
+            used.insert(context);
+        }
+        let words = instructions(input, index).iter().flat_map(|instruction| sources(&instruction.kind));
+        used.extend(words.filter_map(|(taker, word)| match source(input, index, word, taker) {
+            Ok(From::Context(context)) => Some(context),
+            _ => None,
+        }));
+    }
+    used
+}
+
+/// The named context that takes the place of a stage, by index: that of the stage's own name.
+pub(crate) fn replaced(input: Input<'_>, index: usize) -> Option<usize> {
+    input.contexts.find(input.dockerfile.stages[index].name.as_deref()?)
 }
 
 /// The places that an instruction takes files from, besides the context.
-fn sources(kind: &Kind) -> Vec<(Taker, &Word)> {
+pub(crate) fn sources(kind: &Kind) -> Vec<(Taker, &Word)> {
     match kind {
         Kind::Copy(copy) => copy.from.iter().map(|word| (Taker::Copy, word)).collect(),
         Kind::Run(run) => run.mounts.iter().filter_map(|mount| Some((Taker::Mount, mount.from()?))).collect(),
@@ -91,35 +144,15 @@ fn sources(kind: &Kind) -> Vec<(Taker, &Word)> {
     }
 }
 
-/// The stage of a name or an index; the last one without either.
-fn find_target(dockerfile: &Dockerfile, target: Option<&str>) -> Result<usize, Failure> {
-    let Some(wanted) = target else {
-        return Ok(dockerfile.stages.len().saturating_sub(1));
-    };
-    if let Some(index) = dockerfile.stage(wanted) {
-        return Ok(index);
-    }
-    match wanted.parse::<usize>() {
-        Ok(index) if index < dockerfile.stages.len() => Ok(index),
-        _ => Err(no_target(dockerfile, wanted)),
-    }
-}
-
-fn no_target(dockerfile: &Dockerfile, wanted: &str) -> Failure {
-    let failure = Failure::failed(format!("the Dockerfile has no stage `{wanted}`"));
-    let names = || dockerfile.stages.iter().filter_map(|stage| stage.name.as_deref());
-    match steprun_dockerfile::suggest::nearest(wanted, names()) {
-        Some(near) => failure.hint(format!("did you mean `{near}`?")),
-        None if names().next().is_none() => failure.hint("its stages have no names; their indices begin with 0"),
-        None => failure.hint(format!("it has {}", names().collect::<Vec<_>>().join(", "))),
-    }
-}
-
-/// What a stage begins with.
+/// What a stage begins with. An earlier stage wins over a named context, and that over an image.
 ///
 /// # Errors
 /// A name that is empty or can't be expanded.
-pub(crate) fn base(text: Text<'_>, dockerfile: &Dockerfile, globals: &Globals, index: usize) -> Result<Base, Failure> {
+pub(crate) fn base(input: Input<'_>, index: usize) -> Result<Base, Failure> {
+    let Input { text, dockerfile, globals, contexts } = input;
+    if let Some(context) = replaced(input, index) {
+        return Ok(Base::Context { context, platform: platform(input, index)? });
+    }
     let from = &dockerfile.stages[index].from;
     let (name, undefined) = globals.variables().expand(text, &from.image)?;
     if name.is_empty() {
@@ -137,37 +170,44 @@ pub(crate) fn base(text: Text<'_>, dockerfile: &Dockerfile, globals: &Globals, i
     if name == "scratch" {
         return Ok(Base::Scratch);
     }
-    let platform = match &from.platform {
-        Some(word) => Some(globals.variables().expand(text, word)?.0),
-        None => None,
-    };
-    if platform.as_deref() == Some("") {
-        let span = from.platform.as_ref().map_or(from.span, |word| word.span);
-        return Err(diagnose::failed(text.source, span, "the platform is empty"));
-    }
-    Ok(Base::Image { name, platform })
+    let platform = platform(input, index)?;
+    Ok(match contexts.find(&name) {
+        Some(context) => Base::Context { context, platform },
+        None => Base::Image { name, platform },
+    })
 }
 
-/// A failure to get an image, with the name of a stage that may have been meant.
-pub(crate) fn or_stage(dockerfile: &Dockerfile, before: usize, name: &str, failure: Failure) -> Failure {
-    let names = dockerfile.stages[..before].iter().filter_map(|stage| stage.name.as_deref());
-    match steprun_dockerfile::suggest::nearest(name, names) {
-        Some(near) if failure.hint.is_none() => failure.hint(format!("did you mean the stage `{near}`?")),
+/// `--platform` of a FROM, expanded.
+///
+/// # Errors
+/// One that is empty or can't be expanded.
+fn platform(input: Input<'_>, index: usize) -> Result<Option<String>, Failure> {
+    let Some(word) = &input.dockerfile.stages[index].from.platform else { return Ok(None) };
+    match input.globals.variables().expand(input.text, word)?.0 {
+        empty if empty.is_empty() => Err(diagnose::failed(input.text.source, word.span, "the platform is empty")),
+        platform => Ok(Some(platform)),
+    }
+}
+
+/// A failure to get an image, with the stage or the named context that may have been meant.
+pub(crate) fn or_stage(input: Input<'_>, before: usize, name: &str, failure: Failure) -> Failure {
+    let stages = input.dockerfile.stages[..before].iter().filter_map(|stage| stage.name.as_deref());
+    let stage = suggest::nearest(name, stages).map(|near| format!("did you mean the stage `{near}`?"));
+    let context = || {
+        suggest::nearest(name, input.contexts.iter()).map(|near| format!("did you mean the named context `{near}`?"))
+    };
+    match stage.or_else(context) {
+        Some(hint) if failure.hint.is_none() => failure.hint(hint),
         _ => failure,
     }
 }
 
-/// What `--from` of a stage's COPY or `from=` of a mount names.
+/// What `--from` of a stage's COPY or `from=` of a mount names. An earlier stage wins over a named context, and that over an image.
 ///
 /// # Errors
 /// The stage itself, a later one, an index that there is none of; `scratch` in COPY, where nothing could come of it.
-pub(crate) fn source(
-    text: Text<'_>,
-    dockerfile: &Dockerfile,
-    stage: usize,
-    word: &Word,
-    taker: Taker,
-) -> Result<From, Failure> {
+pub(crate) fn source(input: Input<'_>, stage: usize, word: &Word, taker: Taker) -> Result<From, Failure> {
+    let Input { text, dockerfile, contexts, .. } = input;
     let verb = match taker {
         Taker::Copy => "copy from",
         Taker::Mount => "mount",
@@ -183,6 +223,9 @@ pub(crate) fn source(
     }
     if let Some(earlier) = stage_before(dockerfile, stage, &word.raw) {
         return Ok(From::Stage(earlier));
+    }
+    if let Some(context) = contexts.find(&word.raw) {
+        return Ok(From::Context(context));
     }
     match dockerfile.stage(&word.raw) {
         Some(index) if index == stage => Err(wrong(format!("the stage `{}` can't {verb} itself", word.raw))),

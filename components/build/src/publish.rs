@@ -2,12 +2,13 @@
 
 use serde_json::json;
 use steprun_ports::{
-    ArchiveFormat, Blob, Failure, Host, ImageArgument, OutputDirectory, OutputFile, OutputImage, Repository,
-    concurrently,
+    ArchiveFormat, Blob, Descriptor, Failure, Host, ImageArgument, OutputDirectory, OutputFile, OutputImage,
+    Repository, concurrently,
 };
 
 use crate::arguments::Outputs;
 use crate::assemble::Image;
+use crate::product::Product;
 
 /// Requests to registries under way at the same time.
 const AT_ONCE: usize = 8;
@@ -38,34 +39,50 @@ pub(crate) async fn check_push<H: Host>(host: &H, repositories: &[H::Repository]
     concurrently(AT_ONCE, repositories, check).await.map(|_: Vec<()>| ())
 }
 
-/// Tags the image at its destinations, then writes files, and in the end what was done to standard output.
-pub(crate) async fn publish<H: Host>(host: &H, outputs: &Outputs<H>, image: &Image<H>) -> Result<(), Failure> {
-    put_manifests(outputs, image).await?;
-    write_images(outputs, image).await?;
-    write_reports(outputs, image).await?;
-    report(host, outputs, image).await
+/// Puts the images of an index under their digests, then tags the image or index at its destinations, then writes files, and in the end what was done to standard output.
+pub(crate) async fn publish<H: Host>(host: &H, outputs: &Outputs<H>, product: &Product<H>) -> Result<(), Failure> {
+    put_children(outputs, product).await?;
+    put_manifests(outputs, product).await?;
+    write_images(outputs, product).await?;
+    write_reports(outputs, product).await?;
+    report(host, outputs, product).await
 }
 
-async fn put_manifests<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> Result<(), Failure> {
+async fn put_children<H: Host>(outputs: &Outputs<H>, product: &Product<H>) -> Result<(), Failure> {
+    let repositories = repositories(outputs);
+    let all =
+        repositories.iter().flat_map(|repository| product.children().iter().map(move |child| (repository, child)));
+    let put = |(repository, child): (&H::Repository, &Image<H>)| {
+        let (repository, descriptor, content) =
+            (repository.clone(), child.document.descriptor(), child.manifest.to_bytes());
+        async move {
+            let put = repository.put_manifest(&descriptor.digest, &descriptor.media_type, &content).await;
+            put.map(drop).map_err(|error| {
+                Failure::because(format!("could not push {} to {}", descriptor.digest, repository.name()), error)
+            })
+        }
+    };
+    concurrently(AT_ONCE, all, put).await.map(|_: Vec<()>| ())
+}
+
+async fn put_manifests<H: Host>(outputs: &Outputs<H>, product: &Product<H>) -> Result<(), Failure> {
+    let (media_type, content) = (&product.descriptor().media_type, &product.bytes());
     let put = |destination: &ImageArgument<H::Repository>| {
         let destination = destination.clone();
         async move {
             let reference = destination.reference();
-            let put = destination
-                .repository
-                .put_manifest(reference, &image.descriptor.media_type, &image.manifest.to_bytes())
-                .await;
+            let put = destination.repository.put_manifest(reference, media_type, content).await;
             put.map(drop).map_err(|error| Failure::because(format!("could not push `{}`", destination.typed), error))
         }
     };
     concurrently(AT_ONCE, outputs.destinations(), put).await.map(|_: Vec<()>| ())
 }
 
-async fn write_images<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> Result<(), Failure> {
-    let blobs = image.blobs();
+async fn write_images<H: Host>(outputs: &Outputs<H>, product: &Product<H>) -> Result<(), Failure> {
+    let blobs = product.blobs();
     let copy = || OutputImage {
-        media_type: image.descriptor.media_type.clone(),
-        manifest: image.manifest.to_bytes(),
+        media_type: product.descriptor().media_type,
+        manifest: product.bytes(),
         names: outputs.names.iter().map(tagged).collect(),
     };
     for (file, format) in [(&outputs.tar, ArchiveFormat::Docker), (&outputs.oci_archive, ArchiveFormat::Oci)] {
@@ -82,8 +99,8 @@ async fn write_images<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> Result
     Ok(())
 }
 
-async fn write_reports<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> Result<(), Failure> {
-    let digest = &image.descriptor.digest;
+async fn write_reports<H: Host>(outputs: &Outputs<H>, product: &Product<H>) -> Result<(), Failure> {
+    let digest = &product.descriptor().digest;
     let lines = |name: fn(&ImageArgument<H::Repository>) -> String| {
         let lines = outputs.names.iter().map(|argument| format!("{}@{digest}\n", name(argument)));
         lines.collect::<String>()
@@ -91,7 +108,7 @@ async fn write_reports<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> Resul
     write(outputs.digest.as_ref(), || digest.clone()).await?;
     write(outputs.name_digest.as_ref(), || lines(untagged)).await?;
     write(outputs.name_tag_digest.as_ref(), || lines(tagged)).await?;
-    write(outputs.metadata.as_ref(), || metadata(outputs, image)).await
+    write(outputs.metadata.as_ref(), || metadata(outputs, product)).await
 }
 
 async fn write<F: OutputFile>(file: Option<&F>, content: impl FnOnce() -> String) -> Result<(), Failure> {
@@ -100,9 +117,25 @@ async fn write<F: OutputFile>(file: Option<&F>, content: impl FnOnce() -> String
     written.map_err(|error| Failure::because(format!("could not write {}", file.name()), error))
 }
 
-/// One JSON object; sizes are in bytes, that of the image is what its manifest and blobs take in a registry.
-fn metadata<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> String {
-    let described = image.manifest.layers.iter().zip(&image.layers).map(|(descriptor, layer)| {
+/// One JSON object; sizes are in bytes, that of an image is what its manifest and blobs take in a registry. An index has its images below
+/// `manifests`.
+fn metadata<H: Host>(outputs: &Outputs<H>, product: &Product<H>) -> String {
+    let names: Vec<String> = outputs.names.iter().map(tagged).collect();
+    let mut metadata = match product {
+        Product::Image(image) => described(image),
+        Product::Index { images, document, .. } => {
+            let blobs: u64 = product.blobs().iter().map(|blob| blob.descriptor().size).sum();
+            let Descriptor { media_type, digest, size } = document.descriptor();
+            let manifests: Vec<_> = images.iter().map(described).collect();
+            json!({ "digest": digest, "mediaType": media_type, "manifests": manifests, "size": size + blobs })
+        }
+    };
+    metadata["images"] = names.into();
+    format!("{metadata:#}\n")
+}
+
+fn described<H: Host>(image: &Image<H>) -> serde_json::Value {
+    let layers = image.manifest.layers.iter().zip(&image.layers).map(|(descriptor, layer)| {
         json!({
             "mediaType": descriptor.media_type,
             "digest": descriptor.digest,
@@ -110,23 +143,22 @@ fn metadata<H: Host>(outputs: &Outputs<H>, image: &Image<H>) -> String {
             "size": descriptor.size,
         })
     });
-    let layers: Vec<_> = described.collect();
+    let layers: Vec<_> = layers.collect();
     let blobs: u64 = image.blobs().iter().map(|blob| blob.descriptor().size).sum();
-    let metadata = json!({
-        "digest": image.descriptor.digest,
-        "mediaType": image.descriptor.media_type,
-        "images": outputs.names.iter().map(tagged).collect::<Vec<_>>(),
+    let Descriptor { media_type, digest, size } = image.document.descriptor();
+    json!({
+        "digest": digest,
+        "mediaType": media_type,
         "config": image.config.descriptor().digest,
         "layers": layers,
         "platform": image.platform.to_string(),
-        "size": image.descriptor.size + blobs,
-    });
-    format!("{metadata:#}\n")
+        "size": size + blobs,
+    })
 }
 
 /// Standard output has one line a destination; the digest alone if nothing was pushed.
-async fn report<H: Host>(host: &H, outputs: &Outputs<H>, image: &Image<H>) -> Result<(), Failure> {
-    let digest = &image.descriptor.digest;
+async fn report<H: Host>(host: &H, outputs: &Outputs<H>, product: &Product<H>) -> Result<(), Failure> {
+    let digest = &product.descriptor().digest;
     host.set("digest", digest);
     let pushed: Vec<String> =
         outputs.destinations().iter().map(|destination| format!("{}@{digest}", untagged(destination))).collect();

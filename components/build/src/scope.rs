@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use steprun_dockerfile::instruction::Arg;
 use steprun_dockerfile::{Dockerfile, Source, Word, expand};
 use steprun_image::Platform;
-use steprun_ports::{Failure, Host};
+use steprun_ports::Failure;
 
 use crate::diagnose;
 
@@ -103,6 +103,12 @@ pub(crate) struct Platforms {
 }
 
 impl Platforms {
+    /// The value of a variable that every build has; TARGETSTAGE is known to have one.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        let stage = ("TARGETSTAGE".to_owned(), "default".to_owned());
+        self.variables().into_iter().chain([stage]).find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
     /// BUILDPLATFORM, BUILDOS and so on, and the same with TARGET (reference, "Automatic platform ARGs in the global scope").
     fn variables(&self) -> Vec<(String, String)> {
         let of = |prefix: &str, platform: &Platform| {
@@ -160,7 +166,7 @@ impl Scope {
         self.declared.iter().map(|name| (name.as_str(), self.variables.get(name).unwrap_or_default()))
     }
 
-    /// ARG. Gives name and value, and the names that its default uses and that have no value.
+    /// ARG. Gives name and value, and the names that its default uses and that are not defined.
     pub(crate) fn declare(
         &mut self,
         text: Text<'_>,
@@ -188,19 +194,9 @@ impl Scope {
         Ok((name, value, undefined))
     }
 
-    /// A word with its variables replaced. Names that were never declared are warned about.
-    pub(crate) fn expand<H: Host>(&self, host: &H, text: Text<'_>, word: &Word) -> Result<String, Failure> {
-        let (value, undefined) = self.variables.expand(text, word)?;
-        self.warn_undefined(host, text, word, &undefined);
-        Ok(value)
-    }
-
-    pub(crate) fn warn_undefined<H: Host>(&self, host: &H, text: Text<'_>, word: &Word, undefined: &[String]) {
-        for name in undefined.iter().filter(|name| !self.declared.contains(*name)) {
-            let near = steprun_dockerfile::suggest::nearest(name, self.variables.0.keys().map(String::as_str));
-            let meant = near.map_or_else(String::new, |near| format!(" (did you mean `${near}`?)"));
-            diagnose::warn(host, text.source, word.span, &format!("the variable `${name}` is not defined{meant}"));
-        }
+    /// Those of some names without a value that no ARG declares.
+    pub(crate) fn undefined<'n>(&self, names: &'n [String]) -> impl Iterator<Item = &'n str> {
+        names.iter().filter(|name| !self.declared.contains(name)).map(String::as_str)
     }
 }
 

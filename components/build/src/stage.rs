@@ -1,53 +1,19 @@
 //! One stage: from its base through its instructions to a file system and a config.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use steprun_dockerfile::Source;
 use steprun_dockerfile::instruction::{Instruction, Kind};
-use steprun_dockerfile::{Dockerfile, Source};
 use steprun_ports::{Failure, Host, Layer, Task, Timestamp};
 
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::copy::Context;
-use crate::diagnose;
-use crate::image::{Images, Once, known};
+use crate::image::{Image, Once, known};
 use crate::instruction::Step;
+use crate::job::Job;
 use crate::plan::{self, Base};
-use crate::platform;
-use crate::scope::{Globals, Platforms, Scope, Text};
+use crate::scope::{Scope, Text};
 use crate::stages::Stages;
-
-/// What all stages of a build share.
-pub(crate) struct Job<H: Host> {
-    pub(crate) host: H,
-    pub(crate) source: Source,
-    pub(crate) dockerfile: Dockerfile,
-    pub(crate) globals: Globals,
-    pub(crate) platforms: Platforms,
-    pub(crate) context: Rc<Context<H>>,
-    /// The context's files as a file system, for mounts.
-    pub(crate) context_files: Once<H::Snapshot>,
-    pub(crate) secrets: Vec<H::Secret>,
-    pub(crate) agents: Vec<H::Agent>,
-    pub(crate) clock: Clock,
-    pub(crate) images: Images<H>,
-    /// ARGs that ONBUILD triggers declared.
-    pub(crate) declared: RefCell<BTreeSet<String>>,
-}
-
-impl<H: Host> Job<H> {
-    pub(crate) fn text(&self) -> Text<'_> {
-        Text { source: &self.source, escape: self.dockerfile.directives.escape }
-    }
-
-    /// How progress names a stage.
-    pub(crate) fn label(&self, index: usize) -> String {
-        let name = self.dockerfile.stages[index].name.as_deref();
-        name.map_or_else(|| format!("stage-{index}"), str::to_owned)
-    }
-}
+use crate::{contexts, diagnose};
 
 /// A change of the file system by one instruction: it becomes a layer if the stage is part of the image.
 pub(crate) struct LayerStep<H: Host> {
@@ -97,39 +63,57 @@ pub(crate) async fn build<H: Host + 'static>(
     index: usize,
     stages: &Stages<H>,
 ) -> Result<Stage<H>, Failure> {
-    let from = &job.dockerfile.stages[index].from;
-    let place = |failure| diagnose::at(&job.source, from.image.span, failure);
-    let (mut stage, triggers, base) = match plan::base(job.text(), &job.dockerfile, &job.globals, index)? {
-        Base::Scratch => (Stage::scratch(job), Vec::new(), "scratch".to_owned()),
-        Base::Stage(parent) => {
-            let parent_stage = stages.get(parent).await;
-            (Stage::child(&parent_stage), parent_stage.triggers.clone(), job.label(parent))
-        }
-        Base::Image { name, platform } => {
-            let platform = match platform {
-                Some(platform) => platform::parse(&platform).map_err(|failure| place(as_failed(failure)))?,
-                None => job.platforms.target.clone(),
-            };
-            let image = job.images.get(&name, &platform).await;
-            let image = image.map_err(|failure| place(plan::or_stage(&job.dockerfile, index, &name, failure)))?;
-            let stage = Stage::of_image(&image);
-            let triggers = image.config.container().on_build.clone();
-            (stage, triggers, name)
-        }
-    };
+    let base = plan::base(job.input(), index)?;
+    let Beginning { mut stage, triggers, name } = begin(job, index, &base, stages).await?;
+    if plan::replaced(job.input(), index).is_some() {
+        stage.triggers = triggers;
+        return Ok(stage);
+    }
     stage.config.container_mut().on_build.clear();
-    run_triggers(job, &mut stage, index, stages, &base, &triggers).await?;
-    for instruction in &job.dockerfile.stages[index].instructions {
+    run_triggers(job, &mut stage, index, stages, &name, &triggers).await?;
+    for instruction in plan::instructions(job.input(), index) {
         let step = Step { job, stage: index, stages, text: job.text(), trigger: false };
         perform(&step, &mut stage, instruction).await?;
     }
     Ok(stage)
 }
 
-/// A platform in a Dockerfile is no argument, so its failure is no usage error.
-fn as_failed(mut failure: Failure) -> Failure {
-    failure.kind = steprun_ports::FailureKind::Failed;
-    failure
+/// A stage before its first instruction.
+struct Beginning<H: Host> {
+    stage: Stage<H>,
+    /// ONBUILD of its base.
+    triggers: Vec<String>,
+    /// What messages call its base.
+    name: String,
+}
+
+async fn begin<H: Host + 'static>(
+    job: &Rc<Job<H>>,
+    index: usize,
+    base: &Base,
+    stages: &Stages<H>,
+) -> Result<Beginning<H>, Failure> {
+    if let Some(base) = job.base_image(index, base).await? {
+        let triggers = base.image.config.container().on_build.clone();
+        return Ok(Beginning { stage: Stage::of_image(&base.image), triggers, name: base.name });
+    }
+    if let Base::Stage(parent) = *base {
+        let stage = stages.get(job.number, parent).await;
+        let triggers = stage.triggers.clone();
+        return Ok(Beginning { stage: Stage::child(&stage), triggers, name: job.stage_name(parent) });
+    }
+    let mut stage = Stage::scratch(job);
+    let mut name = "scratch";
+    if let Base::Context { context, .. } = *base {
+        let source;
+        (name, source) = job.contexts.get(context);
+        if let contexts::Source::Directory { files, .. } = source {
+            let span = job.dockerfile.stages[index].from.image.span;
+            let (files, newest) = files.clone().await.map_err(|failure| diagnose::at(&job.source, span, failure))?;
+            stage.change(format!("FROM {name} # named context"), newest.map(|newest| (files, newest)));
+        }
+    }
+    Ok(Beginning { stage, triggers: Vec::new(), name: name.to_owned() })
 }
 
 /// ONBUILD triggers of the base, before the stage's own instructions; they are cleared from its config.
@@ -174,7 +158,7 @@ impl<H: Host + 'static> Stage<H> {
         Self::new(config, Rc::default(), known(job.host.scratch()))
     }
 
-    fn of_image(image: &crate::image::Image<H>) -> Self {
+    fn of_image(image: &Image<H>) -> Self {
         Self::new(image.config.clone(), Rc::new(image.layers.clone()), image.files.clone())
     }
 

@@ -9,7 +9,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use steprun_ports::{Failure, Host};
 
-use crate::stage::{self, Job, Stage};
+use crate::job::Job;
+use crate::stage::{self, Stage};
 
 /// How far a stage is.
 enum Slot<H: Host> {
@@ -20,10 +21,14 @@ enum Slot<H: Host> {
     Done(Rc<Stage<H>>),
 }
 
-/// The stages, by index. One that waits for another is woken when that is done, and does not drive it: however long a chain of stages
-/// is, each is polled from the top, so that the stack stays small.
+/// The stages of all platforms. One that waits for another is woken when that is done, and does not drive it: however long a chain of
+/// stages is, each is polled from the top, so that the stack stays small.
 pub(crate) struct Stages<H: Host> {
-    job: Rc<Job<H>>,
+    /// One a platform.
+    jobs: Vec<Rc<Job<H>>>,
+    /// By index of a stage: whether it is the same for all platforms, so that it is built once, for the first.
+    shared: Vec<bool>,
+    /// Of the first platform, then those of the others.
     slots: RefCell<Vec<Slot<H>>>,
     /// Wanted ones that aren't under way yet.
     queue: RefCell<Vec<usize>>,
@@ -31,15 +36,31 @@ pub(crate) struct Stages<H: Host> {
 
 impl<H: Host + 'static> Stages<H> {
     /// Nothing is done before [`Stages::build`].
-    pub(crate) fn new(job: Rc<Job<H>>) -> Rc<Self> {
-        let slots = job.dockerfile.stages.iter().map(|_| Slot::Idle).collect();
-        Rc::new(Self { job, slots: RefCell::new(slots), queue: RefCell::default() })
+    pub(crate) fn new(jobs: Vec<Rc<Job<H>>>, shared: Vec<bool>) -> Rc<Self> {
+        let slots = jobs.iter().flat_map(|_| &shared).map(|_| Slot::Idle).collect();
+        Rc::new(Self { jobs, shared, slots: RefCell::new(slots), queue: RefCell::default() })
     }
 
-    /// A stage, as soon as it is built. It is begun if nobody asked for it before. A stage that fails is never there: its failure
-    /// ends [`Stages::build`], and all that wait with it.
-    pub(crate) fn get(&self, index: usize) -> impl Future<Output = Rc<Stage<H>>> + '_ {
-        poll_fn(move |context| self.poll(index, context))
+    /// Where a stage of a job is.
+    fn slot(&self, job: usize, stage: usize) -> usize {
+        if self.shared[stage] { stage } else { job * self.shared.len() + stage }
+    }
+
+    /// A stage of a job, as soon as it is built. It is begun if nobody asked for it before. A stage that fails is never there: its
+    /// failure ends [`Stages::build`], and all that wait with it.
+    pub(crate) fn get(&self, job: usize, stage: usize) -> impl Future<Output = Rc<Stage<H>>> + '_ {
+        let slot = self.slot(job, stage);
+        poll_fn(move |context| self.poll(slot, context))
+    }
+
+    /// How progress names a stage: with its platform, where it is built for several.
+    pub(crate) fn label(&self, job: &Job<H>, stage: usize) -> String {
+        let name = job.stage_name(stage);
+        if self.is_for_each(stage) { format!("{} {name}", job.platforms.target) } else { name }
+    }
+
+    fn is_for_each(&self, stage: usize) -> bool {
+        self.jobs.len() > 1 && !self.shared[stage]
     }
 
     fn poll(&self, index: usize, context: &Context<'_>) -> Poll<Rc<Stage<H>>> {
@@ -62,12 +83,14 @@ impl<H: Host + 'static> Stages<H> {
         }
     }
 
-    /// Builds some stages and all that they ask for.
+    /// Builds some stages of each job and all that they ask for.
     ///
     /// # Errors
     /// The first failure; the other stages are given up.
-    pub(crate) async fn build(self: &Rc<Self>, needed: &[usize]) -> Result<(), Failure> {
-        needed.iter().for_each(|&index| self.want(index));
+    pub(crate) async fn build(self: &Rc<Self>, needed: &[Vec<usize>]) -> Result<(), Failure> {
+        for (job, stages) in needed.iter().enumerate() {
+            stages.iter().for_each(|&stage| self.want(self.slot(job, stage)));
+        }
         let mut running = FuturesUnordered::new();
         poll_fn(|context| {
             loop {
@@ -86,7 +109,15 @@ impl<H: Host + 'static> Stages<H> {
     }
 
     async fn build_one(self: Rc<Self>, index: usize) -> Result<(), Failure> {
-        let stage = stage::build(&self.job, index, &self).await?;
+        let job = &self.jobs[index / self.shared.len()];
+        let number = index % self.shared.len();
+        let built = stage::build(job, number, &self).await;
+        let stage = built.map_err(|mut failure| {
+            if self.is_for_each(number) {
+                failure.message = format!("{} (for {})", failure.message, job.platforms.target);
+            }
+            failure
+        })?;
         let before = std::mem::replace(&mut self.slots.borrow_mut()[index], Slot::Done(Rc::new(stage)));
         if let Slot::Wanted(wakers) = before {
             wakers.into_iter().for_each(Waker::wake);

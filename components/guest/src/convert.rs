@@ -180,6 +180,7 @@ impl From<ports::ValueKind> for step::ValueKind {
             ports::ValueKind::OutputDirectory => Self::OutputDirectory,
             ports::ValueKind::Secret => Self::Secret,
             ports::ValueKind::SshAgent => Self::SshAgent,
+            ports::ValueKind::NamedContext => Self::NamedContext,
         }
     }
 }

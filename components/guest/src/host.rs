@@ -1,6 +1,8 @@
 //! The imports that stand alone.
 
-use steprun_ports::{Host, ImageArgument, Layer, Level, Position, ResolvedImage, Result, Source};
+use steprun_ports::{
+    ContextSource, Host, ImageArgument, Layer, Level, NamedContext, Position, ResolvedImage, Result, Source,
+};
 
 use crate::bindings::steprun::step::{inputs, outputs, progress, registry, snapshots, store};
 use crate::convert::all;
@@ -50,11 +52,18 @@ impl Host for GuestHost {
     }
 
     fn images(&self, name: &str) -> Vec<ImageArgument<GuestRepository>> {
-        let argument = |image: inputs::Image| {
-            let inputs::Image { repository, typed, tag, digest } = image;
-            ImageArgument { repository: repository.into(), typed, tag, digest }
+        inputs::images(name).into_iter().map(image).collect()
+    }
+
+    fn named_contexts(&self, name: &str) -> Vec<NamedContext<GuestDirectory, GuestRepository>> {
+        let named = |inputs::NamedContext { name, source }| {
+            let source = match source {
+                inputs::ContextSource::Directory(directory) => ContextSource::Directory(directory.into()),
+                inputs::ContextSource::Image(granted) => ContextSource::Image(image(granted)),
+            };
+            NamedContext { name, source }
         };
-        inputs::images(name).into_iter().map(argument).collect()
+        inputs::named_contexts(name).into_iter().map(named).collect()
     }
 
     fn repositories(&self, name: &str) -> Vec<GuestRepository> {
@@ -134,4 +143,9 @@ impl Host for GuestHost {
     fn log_at(&self, level: Level, position: &Position, message: &str) {
         progress::log_at(level.into(), &position.clone().into(), message);
     }
+}
+
+fn image(image: inputs::Image) -> ImageArgument<GuestRepository> {
+    let inputs::Image { repository, typed, tag, digest } = image;
+    ImageArgument { repository: repository.into(), typed, tag, digest }
 }

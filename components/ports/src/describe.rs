@@ -33,6 +33,7 @@ pub enum ValueKind {
     OutputDirectory,
     Secret,
     SshAgent,
+    NamedContext,
 }
 
 /// How often a value may or must be given.

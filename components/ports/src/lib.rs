@@ -333,6 +333,24 @@ impl<R> ImageArgument<R> {
     }
 }
 
+/// What a named context leads to.
+#[derive(Debug, Clone)]
+pub enum ContextSource<D, R> {
+    /// A granted directory.
+    Directory(D),
+    /// An image in a registry.
+    Image(ImageArgument<R>),
+}
+
+/// What an argument gave a name.
+#[derive(Debug, Clone)]
+pub struct NamedContext<D, R> {
+    /// As typed; not empty.
+    pub name: String,
+    /// What it leads to.
+    pub source: ContextSource<D, R>,
+}
+
 /// An image that the step's input named.
 #[derive(Debug, Clone)]
 pub struct ResolvedImage<R> {
@@ -424,6 +442,8 @@ pub trait Host: Clone {
     fn secrets(&self, name: &str) -> Vec<Self::Secret>;
     /// Granted SSH agents.
     fn agents(&self, name: &str) -> Vec<Self::Agent>;
+    /// Named contexts, in the order given.
+    fn named_contexts(&self, name: &str) -> Vec<NamedContext<Self::Directory, Self::Repository>>;
     /// `os/architecture[/variant]` of the host.
     fn host_platform(&self) -> String;
 

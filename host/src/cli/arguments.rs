@@ -55,6 +55,15 @@ pub struct AgentValue {
     pub socket: PathBuf,
 }
 
+/// What a named context leads to.
+#[derive(Debug, Clone)]
+pub enum ContextSource {
+    /// A directory.
+    Directory(PathBuf),
+    /// An image, with pull access.
+    Image(ImageValue),
+}
+
 /// The values of one parameter, in the order given.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "each is the value kind of the same name in wit/step.wit")]
@@ -71,6 +80,25 @@ pub enum Values {
     OutputDirectories(Vec<PathBuf>),
     Secrets(Vec<SecretValue>),
     Agents(Vec<AgentValue>),
+    NamedContexts(Vec<(String, ContextSource)>),
+}
+
+impl Values {
+    /// The repositories that they grant, and what may be done there.
+    pub fn repositories(&self) -> Vec<(&RepositoryName, RegistryAccess)> {
+        match self {
+            Self::Images(images) => images.iter().map(|image| (&image.repository, image.access)).collect(),
+            Self::Repositories(names) => names.iter().map(|(name, access)| (name, *access)).collect(),
+            Self::NamedContexts(contexts) => contexts
+                .iter()
+                .filter_map(|(_, source)| match source {
+                    ContextSource::Image(image) => Some((&image.repository, image.access)),
+                    ContextSource::Directory(_) => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// The arguments of one call.
@@ -163,6 +191,7 @@ fn values(parameter: &Parameter, matches: &ArgMatches) -> Result<Values, Failure
         ValueKind::OutputDirectory => Values::OutputDirectories(paths()),
         ValueKind::Secret => Values::Secrets(each(texts(), |text| secret(name, text))?),
         ValueKind::SshAgent => Values::Agents(each(texts(), |text| agent(name, text))?),
+        ValueKind::NamedContext => Values::NamedContexts(each(texts(), |text| named_context(name, text))?),
     })
 }
 
@@ -241,6 +270,30 @@ fn context_directory(typed: PathBuf) -> PathBuf {
     }
 }
 
+/// `NAME=DIR` or `NAME=docker-image://IMAGE`, as with `docker buildx build`.
+fn named_context(parameter: &str, text: &str) -> Result<(String, ContextSource), Failure> {
+    let wrong = |reason: String| {
+        Failure::usage(format!("`--{parameter} {text}`: {reason}"))
+            .hint("write `NAME=DIR` or `NAME=docker-image://IMAGE`")
+    };
+    let (name, source) = match text.split_once('=') {
+        Some((name, source)) if !name.is_empty() && !source.is_empty() => (name, source),
+        _ => return Err(wrong("a name and what it stands for are needed".to_owned())),
+    };
+    if let Some(typed) = source.strip_prefix("docker-image://") {
+        let image = image(parameter, typed.to_owned(), RegistryAccess::Pull)?;
+        return Ok((name.to_owned(), ContextSource::Image(image)));
+    }
+    let path = context_directory(source.into());
+    match source.split_once("://") {
+        Some((scheme, _)) if scheme != "dir" => {
+            Err(wrong(format!("sources of the kind `{scheme}://` are not supported")))
+        }
+        _ if !path.is_dir() => Err(wrong(format!("there is no directory `{}`", path.display()))),
+        _ => Ok((name.to_owned(), ContextSource::Directory(path))),
+    }
+}
+
 /// `NAME=VALUE`; `NAME` alone takes the caller's environment variable.
 fn pair(parameter: &str, text: &str) -> Result<(String, Option<String>), Failure> {
     let (name, value) = match text.split_once('=') {
@@ -293,6 +346,31 @@ mod tests {
         ] {
             let found = secret("secret", text).ok().map(|secret| (secret.id, secret.source));
             assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn row_54_named_contexts_are_directories_and_images() {
+        let read = |text: &str| match named_context("build-context", text) {
+            Ok((name, ContextSource::Directory(path))) => format!("{name}: {}", path.display()),
+            Ok((name, ContextSource::Image(image))) => format!("{name}: {} {:?}", image.repository, image.access),
+            Err(failure) => failure.to_string(),
+        };
+        assert_eq!(read("src=src"), "src: src");
+        assert_eq!(read("src=dir://src"), "src: src");
+        assert_eq!(
+            read("base=docker-image://registry.test/base:1"),
+            format!("base: registry.test/base {:?}", RegistryAccess::Pull)
+        );
+        for (text, reason) in [
+            ("src", "a name and what it stands for are needed"),
+            ("=src", "a name and what it stands for are needed"),
+            ("src=", "a name and what it stands for are needed"),
+            ("src=missing", "there is no directory `missing`"),
+            ("src=https://example.test/x.git", "sources of the kind `https://` are not supported"),
+            ("src=oci-layout://x", "sources of the kind `oci-layout://` are not supported"),
+        ] {
+            assert!(read(text).contains(reason), "{text}: {}", read(text));
         }
     }
 

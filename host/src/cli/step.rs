@@ -144,7 +144,8 @@ fn parser(parameter: &Parameter) -> Result<ValueParser, Failure> {
         | ValueKind::Image(_)
         | ValueKind::Repository(_)
         | ValueKind::Secret
-        | ValueKind::SshAgent => ValueParser::string(),
+        | ValueKind::SshAgent
+        | ValueKind::NamedContext => ValueParser::string(),
         ValueKind::Other(kind) => {
             return Err(Failure::usage(format!(
                 "the step's `{}` is of the kind `{kind}`, which this host does not know",
@@ -188,6 +189,7 @@ pub fn kind_name(kind: &ValueKind) -> String {
         ValueKind::OutputDirectory => "output-directory".to_owned(),
         ValueKind::Secret => "secret".to_owned(),
         ValueKind::SshAgent => "ssh-agent".to_owned(),
+        ValueKind::NamedContext => "named-context".to_owned(),
         ValueKind::Other(kind) => kind.clone(),
     }
 }

@@ -120,22 +120,27 @@ pub(crate) async fn perform<H: Host>(
     finished.map_err(|error| whole(Failure::because("could not apply the copy", error)))
 }
 
-/// All of a context that is not ignored, as a file system of its own: what a RUN may mount. Times are those of the files.
+/// All of a context that is not ignored, as a file system of its own, and the time of the newest file: what a RUN may mount and a stage
+/// begin with. Times are those of the files, as far as the clock lets them be.
 ///
 /// # Errors
 /// Files that can't be listed, and device nodes.
-pub(crate) async fn whole<H: Host>(host: H, context: Rc<Context<H>>) -> Result<H::Snapshot, Failure> {
+pub(crate) async fn whole<H: Host>(
+    host: H,
+    context: Rc<Context<H>>,
+    clock: Clock,
+) -> Result<(H::Snapshot, Option<Timestamp>), Failure> {
     let origin = Origin::Context(context);
     let empty = host.scratch();
     let mut draft = Draft::new(empty.clone());
     let number = draft.source(origin.content());
-    let style = Style { owner: None, mode: None, link: false, clock: Clock::default() };
+    let style = Style { owner: None, mode: None, link: false, clock };
     let destination = Destination::new("/", "/");
     let mut placer = Placer { host: &host, draft: &mut draft, style: &style, destination: &destination };
     placer.everything(&mut Load::new(&origin, number)).await?;
     let finished = draft.finish().await;
     let finished = finished.map_err(|error| Failure::because("could not take the context", error))?;
-    Ok(finished.map_or(empty, |(files, _)| files))
+    Ok(finished.map_or((empty, None), |(files, newest)| (files, Some(newest))))
 }
 
 /// What one source means.

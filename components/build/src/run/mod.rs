@@ -83,7 +83,7 @@ impl<H: Host + 'static> Step<'_, H> {
             secrets: mounts.secret_environment.iter().map(|(name, _)| name.clone()).collect(),
         };
         Process {
-            label: self.job.label(self.stage),
+            label: self.stages.label(self.job, self.stage),
             arguments: command.arguments,
             environment: environment::environment(stage.scope.variables(), extra),
             secret_environment: mounts.secret_environment,

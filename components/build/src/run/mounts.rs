@@ -1,6 +1,5 @@
 //! What a RUN sees besides its file system (BuildKit `dockerfile2llb/convert_runmount.go`).
 
-use steprun_dockerfile::Word;
 use steprun_dockerfile::expand;
 use steprun_dockerfile::instruction::{Instruction, Run};
 use steprun_dockerfile::mount::{self, MountSpec};
@@ -79,7 +78,7 @@ impl<H: Host + 'static> Step<'_, H> {
             Ok(expanded.value)
         });
         let resolved = resolved.map_err(|error| diagnose::first(&self.job.host, self.text.source, vec![error]))?;
-        stage.scope.warn_undefined(&self.job.host, self.text, &Word::new("", spec.span), &undefined);
+        self.warn_undefined(stage, spec.span, &undefined);
         Ok(resolved)
     }
 
@@ -124,14 +123,11 @@ impl<H: Host + 'static> Step<'_, H> {
         Ok(())
     }
 
-    /// The files that a mount names: of the context, a stage or an image.
+    /// The files that a mount names: of the context, a stage, a named context or an image.
     async fn files(&self, place: &Place<'_, H>, source: &str) -> Result<BindMount<H::Snapshot>, Failure> {
         let (snapshot, origin) = match place.spec.from() {
-            Some(word) if !word.raw.is_empty() => {
-                let snapshot = self.files_of(word, Taker::Mount).await?;
-                (snapshot.clone(), Origin::Snapshot(snapshot))
-            }
-            _ => (self.job.context_files.clone().await?, Origin::Context(self.job.context.clone())),
+            Some(word) if !word.raw.is_empty() => self.files_of(word, Taker::Mount).await?,
+            _ => (self.job.context_files.clone().await?.0, Origin::Context(self.job.context.clone())),
         };
         let path = paths::normal(source);
         match snapshot.stat(&path, true).await {

@@ -19,9 +19,13 @@ fn command_lines_that_make_no_sense() {
             "`linux` is no platform: it should look like `linux/amd64` or `linux/arm64/v8`",
         ),
         (
-            &["--no-push", "--platform", "linux/amd64,linux/arm64"],
-            "`linux/amd64,linux/arm64` names several platforms, which is not supported yet",
+            &["--platform", "linux/amd64,linux/arm64", "--tar-path", "x.tar"],
+            "x.tar can hold one platform, and several are built",
         ),
+        (&["--check", "--plan"], "`--check` and `--plan` don't go together"),
+        (&["--no-push", "--format", "json"], "`--format json` has nothing to print"),
+        (&["--plan", "--format", "sarif"], "a plan can't be printed as SARIF"),
+        (&["--no-push", "--build-context", "scratch=x"], "a named context can't be called `scratch`"),
     ] {
         let failure = dockerfile("FROM scratch\n").only_arguments(arguments).fails();
         assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Usage, message));

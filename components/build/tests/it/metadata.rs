@@ -103,7 +103,7 @@ fn row_34_an_undefined_variable_is_a_warning_with_its_place() {
     let built = dockerfile("FROM scratch\nENV NAME=1\nLABEL a=$NMAE\n").built();
     let lines = built.host.log_lines();
     let line = lines.iter().find(|line| line.message.contains("$NMAE")).expect("a warning");
-    assert_eq!(line.message, "the variable `$NMAE` is not defined (did you mean `$NAME`?)");
+    assert_eq!(line.message, "UndefinedVar: Usage of undefined variable '$NMAE' (did you mean $NAME?)");
     assert_eq!(line.position.as_ref().map(|position| position.line), Some(3));
 }
 

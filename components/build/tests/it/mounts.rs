@@ -111,7 +111,7 @@ fn rows_71_72_values_are_expanded() {
     assert_eq!(lines(&built.command()), ["/t/c cache x-1 rw shared 755 9:0 empty"]);
     let built = build("RUN --mount=type=cache,target=/x$NOT a").built();
     assert_eq!(lines(&built.command()), ["/x cache /x rw shared 755 0:0 empty"]);
-    assert_eq!(built.warnings(), ["the variable `$NOT` is not defined"]);
+    assert_eq!(built.warnings(), ["UndefinedVar: Usage of undefined variable '$NOT'"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use steprun_ports::memory::{FileTree, block_on};
 use steprun_ports::{Error, FailureKind, Repository};
 
-use crate::support::{dockerfile, push_image};
+use crate::support::{dockerfile, push_image, push_index};
 
 fn plain() -> Value {
     json!({ "os": "linux", "architecture": "amd64" })
@@ -125,24 +125,7 @@ fn layers_of_a_base_are_never_opened_for_metadata() {
 fn row_53_an_index_gives_the_child_for_the_platform() {
     let build = |lines: &str, arguments: &[&str]| {
         let build = dockerfile(lines).arguments(arguments);
-        let repository = build.host.repository("registry.test/base");
-        let children: Vec<Value> = ["amd64", "arm64", "unknown"]
-            .iter()
-            .map(|architecture| {
-                let os = if *architecture == "unknown" { "unknown" } else { "linux" };
-                let config =
-                    json!({ "os": os, "architecture": architecture, "config": { "Labels": { "arch": architecture } } });
-                let child = push_image(&build.host, "registry.test/base", architecture, &FileTree::new(), config);
-                json!({
-                    "mediaType": child.media_type, "digest": child.digest, "size": child.size,
-                    "platform": { "os": os, "architecture": architecture },
-                })
-            })
-            .collect();
-        let index = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": children });
-        let bytes = index.to_string().into_bytes();
-        let put = repository.put_manifest("latest", "application/vnd.oci.image.index.v1+json", &bytes);
-        block_on(put).unwrap();
+        push_index(&build.host, "registry.test/base", &["linux/amd64", "linux/arm64", "unknown/unknown"]);
         build
     };
     let arch = |lines: &str, arguments: &[&str]| {

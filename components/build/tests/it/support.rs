@@ -88,6 +88,13 @@ impl Build {
         self.run().unwrap_or_else(|failure| panic!("{failure:#?}"))
     }
 
+    /// Runs the build, which must fail; gives what it printed, too.
+    pub(crate) fn fails_with_output(self) -> (Failure, String) {
+        let host = self.host.clone();
+        let failure = self.fails();
+        (failure, Built { host }.stdout())
+    }
+
     /// Runs the build, which must fail.
     pub(crate) fn fails(self) -> Failure {
         match self.run() {
@@ -207,6 +214,27 @@ fn line(path: &str, node: &Node, groups: &BTreeMap<u64, String>) -> String {
     let first = node.link_group.and_then(|group| groups.get(&group)).filter(|first| *first != path);
     let link = first.map_or(String::new(), |first| format!(" = {first}"));
     format!("{path} {kind} {:o} {}:{} {}{link}", node.mode, node.uid, node.gid, node.modified.seconds)
+}
+
+/// Pushes an index with an image of one file, `arch`, for each platform; its config has the platform as label `arch`.
+pub(crate) fn push_index(host: &MemoryHost, name: &str, platforms: &[&str]) {
+    let child = |platform: &&str| {
+        let (os, architecture) = platform.split_once('/').expect("os/architecture");
+        let config = serde_json::json!({
+            "os": os, "architecture": architecture, "config": { "Labels": { "arch": architecture } },
+        });
+        let child = push_image(host, name, architecture, &FileTree::new().file("arch", architecture), config);
+        serde_json::json!({
+            "mediaType": child.media_type, "digest": child.digest, "size": child.size,
+            "platform": { "os": os, "architecture": architecture },
+        })
+    };
+    let children: Vec<Value> = platforms.iter().map(child).collect();
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = serde_json::json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": children });
+    let repository = host.repository(name);
+    let content = index.to_string().into_bytes();
+    block_on(repository.put_manifest("latest", media_type, &content)).expect("a test's own push");
 }
 
 pub(crate) fn descriptor(value: &Value) -> Descriptor {

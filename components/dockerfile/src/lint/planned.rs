@@ -5,8 +5,7 @@ use crate::instruction::Kind;
 use crate::span::Span;
 
 impl Lint {
-    /// A source of COPY or ADD that the ignore file leaves out. `path` is expanded and has no `/` at its start. The rule is
-    /// experimental: ask [`Rule::is_on`] first.
+    /// A source of COPY or ADD that the ignore file leaves out. `path` is expanded and has no `/` at its start.
     pub fn copy_ignored_file(span: Span, kind: &Kind, path: &str) -> Self {
         let verb = if matches!(kind, Kind::Add(_)) { "Add" } else { "Copy" };
         let message = format!("Attempting to {verb} file {path:?} that is excluded by .dockerignore");

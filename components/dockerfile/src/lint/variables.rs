@@ -7,21 +7,28 @@ use crate::span::{Span, Word};
 use crate::suggest;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Variables that are used and defined nowhere ([`Rule::UndefinedVar`]; BuildKit: `reportUnmatchedVariables`).
-///
-/// `environment` gives the names in an image's `Env` by the index of the stage that starts from it, or none when they aren't
-/// known: then that stage and those that start from it are left out. It isn't asked for `scratch` and for earlier stages.
-pub fn undefined_variables(dockerfile: &Dockerfile, environment: &dyn Fn(usize) -> Option<Vec<String>>) -> Vec<Lint> {
+/// What the variables of a stage begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inherited {
+    /// Those at the end of an earlier stage, by index.
+    Stage(usize),
+    /// The names in an image's `Env`; none for `scratch`.
+    Names(Vec<String>),
+    /// It isn't known: the stage and those that begin with it are left out.
+    Unknown,
+}
+
+/// Variables that are used and defined nowhere ([`Rule::UndefinedVar`]; BuildKit: `reportUnmatchedVariables`). `inherited` is asked once
+/// for each stage, by its index.
+pub fn undefined_variables(dockerfile: &Dockerfile, inherited: &dyn Fn(usize) -> Inherited) -> Vec<Lint> {
     let mut findings = Findings::new(dockerfile);
     // Names at the end of each stage.
     let mut ends: Vec<Option<BTreeSet<String>>> = Vec::new();
     for (index, stage) in dockerfile.stages.iter().enumerate() {
-        let image = stage.from.image.raw.to_lowercase();
-        let parent = dockerfile.stages[..index].iter().rposition(|other| other.name.as_ref() == Some(&image));
-        let mut names = match parent {
-            Some(parent) => ends[parent].clone(),
-            None if image == "scratch" => Some(BTreeSet::new()),
-            None => environment(index).map(|names| names.into_iter().collect()),
+        let mut names = match inherited(index) {
+            Inherited::Stage(parent) => ends.get(parent).cloned().flatten(),
+            Inherited::Names(names) => Some(names.into_iter().collect()),
+            Inherited::Unknown => None,
         };
         if let Some(names) = &mut names {
             // Every image gets one.
@@ -36,14 +43,28 @@ pub fn undefined_variables(dockerfile: &Dockerfile, environment: &dyn Fn(usize) 
     findings.sorted()
 }
 
+impl Lint {
+    /// A use of a variable that none of the known names is.
+    pub fn undefined_variable<'n>(span: Span, name: &str, known: impl IntoIterator<Item = &'n str>) -> Self {
+        let near = suggest::nearest(name, known);
+        let hint = near.map(|near| format!(" (did you mean ${near}?)")).unwrap_or_default();
+        let message = format!("Usage of undefined variable '${name}'{hint}");
+        Self { rule: Rule::UndefinedVar, span, message }
+    }
+
+    /// A base image that is none when no build argument is given. `image` is what FROM says.
+    pub fn invalid_default_arg(image: &Word) -> Self {
+        let message = format!("Default value for ARG {} results in empty or invalid base image name", image.raw);
+        Self { rule: Rule::InvalidDefaultArgInFrom, span: image.span, message }
+    }
+}
+
 /// Looks at all words of an instruction that are expanded (reference, "Environment replacement").
 fn uses(kind: &Kind, escape: char, names: &BTreeSet<String>, findings: &mut Findings<'_>) {
     let lookup: Lookup<'_> = &|name| names.contains(name).then(|| "x".to_owned());
     let mut report = |span: Span, undefined: Vec<String>| {
         for name in undefined {
-            let near = suggest::nearest(&name, names.iter().map(String::as_str));
-            let hint = near.map(|near| format!(" (did you mean ${near}?)")).unwrap_or_default();
-            findings.add(Rule::UndefinedVar, span, format!("Usage of undefined variable '${name}'{hint}"));
+            findings.push(Lint::undefined_variable(span, &name, names.iter().map(String::as_str)));
         }
     };
     for word in words(kind) {
@@ -97,18 +118,12 @@ fn define(kind: &Kind, names: &mut BTreeSet<String>) {
     }
 }
 
-/// Base images that aren't any when no build argument is given ([`Rule::InvalidDefaultArgInFrom`]; BuildKit:
-/// `validateBaseImagesWithDefaultArgs`).
+/// What each FROM that uses variables names when no build argument is given, for [`Rule::InvalidDefaultArgInFrom`] (BuildKit:
+/// `validateBaseImagesWithDefaultArgs`): what is no name of an image is an [`invalid_default_arg`](Lint::invalid_default_arg).
 ///
-/// `automatic` gives the ARGs that every build has, `is_image` tells whether a text can be the name of an image. Nothing is
-/// found when a default can't be evaluated: the build will say that.
-pub fn invalid_default_args(
-    dockerfile: &Dockerfile,
-    automatic: Lookup<'_>,
-    is_image: &dyn Fn(&str) -> bool,
-) -> Vec<Lint> {
+/// `automatic` gives the ARGs that every build has. Nothing is found when a default can't be evaluated: the build will say that.
+pub fn default_bases<'d>(dockerfile: &'d Dockerfile, automatic: Lookup<'_>) -> Vec<(&'d Word, String)> {
     let escape = dockerfile.directives.escape;
-    let mut findings = Findings::new(dockerfile);
     let mut values: BTreeMap<&str, String> = BTreeMap::new();
     let value = |values: &BTreeMap<&str, String>, raw: &str| {
         let lookup = |name: &str| values.get(name).cloned().or_else(|| automatic(name));
@@ -119,15 +134,8 @@ pub fn invalid_default_args(
         let Ok(default) = value(&values, &default.raw) else { return Vec::new() };
         values.insert(&arg.name.raw, default);
     }
-    for stage in &dockerfile.stages {
-        let image = &stage.from.image;
-        let Ok(name) = value(&values, &image.raw) else { return Vec::new() };
-        if !is_image(&name) {
-            let message = format!("Default value for ARG {} results in empty or invalid base image name", image.raw);
-            findings.add(Rule::InvalidDefaultArgInFrom, image.span, message);
-        }
-    }
-    findings.sorted()
+    let images = dockerfile.stages.iter().map(|stage| &stage.from.image).filter(|image| image.raw.contains('$'));
+    images.map(|image| Some((image, value(&values, &image.raw).ok()?))).collect::<Option<_>>().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::lint::keep;
 use crate::{Source, parse};
 
 /// Messages and the text under them, with a base that has `BASE`; `FROM unknown` has a base that isn't known.
@@ -6,11 +7,16 @@ use crate::{Source, parse};
 fn undefined(text: &str) -> Vec<(String, String)> {
     let source = Source::new("Dockerfile", text);
     let dockerfile = parse(&source).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
-    let environment = |index: usize| {
+    let inherited = |index: usize| {
         let image = &dockerfile.stages[index].from.image.raw;
-        (image != "unknown").then(|| vec!["BASE".to_owned()])
+        match (image.as_str(), dockerfile.stage(image)) {
+            (_, Some(parent)) => Inherited::Stage(parent),
+            ("scratch", None) => Inherited::Names(Vec::new()),
+            ("unknown", None) => Inherited::Unknown,
+            _ => Inherited::Names(vec!["BASE".to_owned()]),
+        }
     };
-    let found = undefined_variables(&dockerfile, &environment);
+    let found = undefined_variables(&dockerfile, &inherited);
     found.into_iter().map(|lint| (lint.message, source.slice(lint.span).to_owned())).collect()
 }
 
@@ -61,16 +67,26 @@ fn row_43_defaults_that_make_no_image() {
     let found = |text: &str| {
         let dockerfile = parse(&Source::new("Dockerfile", text)).unwrap();
         let automatic = |name: &str| (name == "TARGETARCH").then(|| "amd64".to_owned());
-        let is_image = |name: &str| !name.is_empty() && !name.ends_with([':', '/']);
-        let found = invalid_default_args(&dockerfile, &automatic, &is_image);
-        found.into_iter().map(|lint| lint.message).collect::<Vec<_>>()
+        let bases = default_bases(&dockerfile, &automatic);
+        bases.into_iter().map(|(word, name)| format!("{} is {name}", word.raw)).collect::<Vec<_>>().join(", ")
     };
-    let message =
-        |name: &str| vec![format!("Default value for ARG {name} results in empty or invalid base image name")];
-    assert_eq!(found("ARG T\nFROM a:$T"), message("a:$T"));
-    assert_eq!(found("ARG I\nFROM ${I}"), message("${I}"));
-    assert_eq!(found("ARG T=1 U=$T\nFROM a:$U"), Vec::<String>::new());
-    assert_eq!(found("ARG T\nFROM a:${T:-1}\nFROM a:$TARGETARCH\nFROM scratch"), Vec::<String>::new());
-    assert_eq!(found("ARG T=${U?}\nFROM a:"), Vec::<String>::new());
-    assert_eq!(found("# check=skip=InvalidDefaultArgInFrom\nARG T\nFROM a:$T"), Vec::<String>::new());
+    assert_eq!(found("ARG T\nFROM a:$T"), "a:$T is a:");
+    assert_eq!(found("ARG I\nFROM ${I}"), "${I} is ");
+    assert_eq!(found("ARG T=1 U=$T\nFROM a:$U"), "a:$U is a:1");
+    assert_eq!(
+        found("ARG T\nFROM a:${T:-1}\nFROM a:$TARGETARCH\nFROM scratch"),
+        "a:${T:-1} is a:1, a:$TARGETARCH is a:amd64"
+    );
+    assert_eq!(found("ARG T=${U?}\nFROM a:$T"), "");
+    let lint = Lint::invalid_default_arg(&Word::new("a:$T", Span::new(5, 9)));
+    assert_eq!(lint.message, "Default value for ARG a:$T results in empty or invalid base image name");
+    assert_eq!((lint.rule, lint.span), (Rule::InvalidDefaultArgInFrom, Span::new(5, 9)));
+}
+
+#[test]
+fn row_12_findings_of_a_plan_are_kept_by_the_directive() {
+    let dockerfile = parse(&Source::new("Dockerfile", "# check=skip=UndefinedVar\nFROM a\n")).unwrap();
+    let undefined = Lint::undefined_variable(Span::new(1, 2), "x", []);
+    let invalid = |start: usize| Lint::invalid_default_arg(&Word::new("$y", Span::new(start, start + 2)));
+    assert_eq!(keep(&dockerfile, [invalid(8), undefined, invalid(4), invalid(8)]), [invalid(4), invalid(8)]);
 }

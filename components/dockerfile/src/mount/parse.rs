@@ -37,7 +37,7 @@ impl MountSpec {
     }
 
     /// The last value of a key.
-    pub(super) fn value(&self, key: MountKey) -> Option<&Word> {
+    pub fn value(&self, key: MountKey) -> Option<&Word> {
         self.fields.iter().rev().find(|field| field.key == key).and_then(|field| field.value.as_ref())
     }
 

@@ -106,6 +106,7 @@ fn complete(given: &mut Given) -> Result<(), String> {
         ValueKind::Integer => text.parse::<i64>().is_err(),
         ValueKind::Choice(words) => !words.contains(&text.as_str()),
         ValueKind::Secret => secret_id(text).is_none(),
+        ValueKind::NamedContext => text.split_once('=').is_none(),
         _ => false,
     });
     wrong.map_or(Ok(()), |text| Err(format!("`{}` can't be `{text}`", parameter.name)))
@@ -200,5 +201,15 @@ impl Arguments {
     pub(super) fn agents(&self, name: &str) -> Vec<String> {
         let texts = self.plain(name, |kind| *kind == ValueKind::SshAgent);
         texts.iter().map(|text| text.split_once('=').map_or(text.as_str(), |(id, _)| id).to_owned()).collect()
+    }
+
+    /// Names and what stands behind `=`.
+    pub(super) fn named_contexts(&self, name: &str) -> Vec<(String, String)> {
+        let texts = self.plain(name, |kind| *kind == ValueKind::NamedContext);
+        texts
+            .iter()
+            .filter_map(|text| text.split_once('='))
+            .map(|(name, source)| (name.to_owned(), source.to_owned()))
+            .collect()
     }
 }

@@ -21,6 +21,15 @@ impl MemoryDirectory {
     pub(super) fn new(name: &str, tree: FileTree) -> Self {
         Self { name: name.into(), tree: Rc::new(tree) }
     }
+
+    /// Fails as the caller's own system would: what has the mode 0 can't be opened.
+    pub(super) fn check_readable(&self, path: &str) -> Result<()> {
+        let real = self.tree.resolve(path, true, Missing::Fail)?;
+        match self.tree.get(&real) {
+            Some(node) if node.mode == 0 => Err(Error::Io(format!("can't open `{path}`: permission denied"))),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Tree for MemoryDirectory {
@@ -29,10 +38,12 @@ impl Tree for MemoryDirectory {
     }
 
     async fn list(&self, path: &str) -> Result<Vec<Entry>> {
+        self.check_readable(path)?;
         self.tree.list(path)
     }
 
     async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
+        self.check_readable(path)?;
         self.tree.read(path, limit)
     }
 

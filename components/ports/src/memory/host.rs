@@ -12,8 +12,8 @@ use super::registry::{MemoryBlob, MemoryRepository, Registries, RegistryEvent};
 use super::snapshot::{self, MemorySnapshot};
 use super::tree::FileTree;
 use crate::{
-    Denial, Descriptor, Digest, Error, Host, ImageArgument, InputFile, Layer, Level, Position, RegistryAccess,
-    ResolvedImage, Result, Source, Task, Tree,
+    ContextSource, Denial, Descriptor, Digest, Error, Host, ImageArgument, InputFile, Layer, Level, NamedContext,
+    Position, RegistryAccess, ResolvedImage, Result, Source, Task, Tree,
 };
 
 /// Something that was said.
@@ -52,6 +52,13 @@ pub(super) struct State {
     outputs: BTreeMap<String, String>,
     log: Vec<LogLine>,
     tasks: Vec<(String, TaskEnd)>,
+}
+
+impl State {
+    /// One of [`MemoryHost::with_context`]; an empty one of another name.
+    fn directory(&self, path: &str) -> MemoryDirectory {
+        MemoryDirectory::new(path, self.contexts.get(path).cloned().unwrap_or_default())
+    }
 }
 
 /// The imports of a step in memory. See the [module](super).
@@ -150,6 +157,12 @@ impl MemoryHost {
         self.state_mut().registries.failures.insert(reference.into(), error);
     }
 
+    /// An image as an argument grants it.
+    fn image(&self, typed: String, access: RegistryAccess) -> ImageArgument<MemoryRepository> {
+        let Reference { repository, tag, digest } = Reference::parse(&typed);
+        ImageArgument { repository: MemoryRepository::new(self.clone(), repository, access), typed, tag, digest }
+    }
+
     pub(super) fn state(&self) -> Ref<'_, State> {
         self.state.borrow()
     }
@@ -207,27 +220,22 @@ impl Host for MemoryHost {
 
     fn context_directories(&self, name: &str) -> Vec<MemoryDirectory> {
         let state = self.state();
-        let paths = state.arguments.context_directories(name);
-        paths
-            .iter()
-            .map(|path| MemoryDirectory::new(path, state.contexts.get(path).cloned().unwrap_or_default()))
-            .collect()
+        state.arguments.context_directories(name).iter().map(|path| state.directory(path)).collect()
+    }
+
+    fn named_contexts(&self, name: &str) -> Vec<NamedContext<MemoryDirectory, MemoryRepository>> {
+        let state = self.state();
+        let source = |text: String| match text.strip_prefix("docker-image://") {
+            Some(typed) => ContextSource::Image(self.image(typed.to_owned(), RegistryAccess::Pull)),
+            None => ContextSource::Directory(state.directory(&text)),
+        };
+        let given = state.arguments.named_contexts(name).into_iter();
+        given.map(|(name, text)| NamedContext { name, source: source(text) }).collect()
     }
 
     fn images(&self, name: &str) -> Vec<ImageArgument<MemoryRepository>> {
         let (access, images) = self.state().arguments.images(name);
-        images
-            .into_iter()
-            .map(|typed| {
-                let Reference { repository, tag, digest } = Reference::parse(&typed);
-                ImageArgument {
-                    repository: MemoryRepository::new(self.clone(), repository, access),
-                    typed,
-                    tag,
-                    digest,
-                }
-            })
-            .collect()
+        images.into_iter().map(|typed| self.image(typed, access)).collect()
     }
 
     fn repositories(&self, name: &str) -> Vec<MemoryRepository> {

@@ -83,6 +83,12 @@ impl Snapshot for MemorySnapshot {
                 Source::Snapshot(snapshot) => &*snapshot.tree,
             })
             .collect();
+        for entry in &entries {
+            let Change::File(SourceFile { source, path }) = &entry.change else { continue };
+            if let Some(Source::Directory(directory)) = sources.get(*source as usize) {
+                directory.check_readable(path)?;
+            }
+        }
         let mut tree = FileTree::clone(&self.tree);
         entries.into_iter().try_for_each(|entry| apply(&mut tree, &trees, entry))?;
         Ok(self.after(tree))

@@ -459,7 +459,7 @@ fn what_is_no_archive_is_none() {
 }
 
 #[test]
-fn sparse_files_have_their_holes() {
+fn row_118_sparse_files_have_their_holes() {
     let fixture = fixture();
     for format in ["--format=gnu", "--format=posix"] {
         let layer = fixture.gnu_layer(&["-S", format], |root| {

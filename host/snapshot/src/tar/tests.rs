@@ -146,6 +146,17 @@ fn announced_sizes_cost_no_memory() {
 }
 
 #[test]
+fn row_118_sizes_that_no_field_of_a_header_holds() {
+    for size in [MAX_LONG, MAX_LONG + 1, 9 << 40] {
+        let mut archive = Vec::new();
+        push_header(&mut archive, b"big", &Attributes::default(), Shape::Regular { size });
+        assert_eq!(archive.len() > 512, size > MAX_LONG);
+        let item = TarReader::new(archive.as_slice()).next().unwrap().unwrap();
+        assert!(matches!(item.body, Body::Regular { size: read, .. } if read == size), "{:?}", item.body);
+    }
+}
+
+#[test]
 fn what_is_no_archive() {
     assert!(matches!(items(&[b'x'; 600]), Err(Error::Invalid(_))));
     assert!(matches!(items(&one(b"x", Shape::Fifo)[..300]), Err(Error::Invalid(_))));
@@ -154,7 +165,7 @@ fn what_is_no_archive() {
 
 /// GNU tar's archives of a directory with odd files, in each of its formats.
 #[test]
-fn archives_of_gnu_tar_are_read() {
+fn row_118_archives_of_gnu_tar_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     let long = "l".repeat(180);
