@@ -22,4 +22,4 @@ wasmtime::component::bindgen!({
 });
 
 pub use self::exports::steprun::step::step as exported;
-pub use self::steprun::step::{context, inputs, outputs, progress, registry, snapshots, store, types};
+pub use self::steprun::step::{context, inputs, outputs, progress, registry, snapshots, sources, store, types};

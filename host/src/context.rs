@@ -1,38 +1,94 @@
-//! The capability `context`: directories of the caller, read-only. The door is [`Directory`] itself: it can't name anything
-//! outside of what was granted.
+//! The capability `context`: directories that the caller named, read-only. The door is [`Directory`] itself: it can't name anything
+//! outside of what was granted. What is no directory of the caller (an archive, a Git repository) is a [`Snapshot`], which leads nowhere.
 
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use steprun_snapshot::{Directory, Entry, Kind, Stat, Timestamp};
+use steprun_snapshot::{Directory, Entry, Kind, Snapshot, Source, Stat, Timestamp};
+use tokio::sync::OnceCell;
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
-use crate::bindings::context::{self, Host, HostDirectory, HostDirectoryWithStore};
+use crate::bindings::context::{self, Commit, Host, HostDirectory, HostDirectoryWithStore};
 use crate::bindings::types;
-use crate::calls::{blocking, table_get};
+use crate::calls::{blocking, session, table_get};
 use crate::error::{CallError, CallResult};
-use crate::session::State;
+use crate::session::{Session, State};
+use crate::sources::Place;
 
-/// A granted directory; opened when it is used for the first time, so that a missing one is an error of the call that needs it.
+/// A granted directory; opened or fetched when it is used for the first time, so that a missing one is an error of the call that needs it.
+/// Clones are one directory.
 #[derive(Debug, Clone)]
 pub struct DirectoryHandle {
-    path: PathBuf,
-    opened: Arc<OnceLock<Directory>>,
+    /// What was named.
+    pub place: Arc<Place>,
+    files: Arc<OnceCell<Files>>,
+}
+
+/// The files of a granted directory.
+#[derive(Debug, Clone)]
+pub enum Files {
+    /// As they are on disk.
+    Directory(Directory),
+    /// As they were in an archive, or in a commit.
+    Fetched(Snapshot, Option<Commit>),
 }
 
 impl DirectoryHandle {
     /// A handle to what an argument named.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, opened: Arc::default() }
+    pub fn new(place: Place) -> Self {
+        Self { place: Arc::new(place), files: Arc::default() }
     }
 
-    /// The directory, opened.
-    pub fn open(&self) -> CallResult<Directory> {
-        if let Some(directory) = self.opened.get() {
-            return Ok(directory.clone());
+    /// A handle to what was fetched already.
+    pub fn fetched(place: Place, files: Files) -> Self {
+        Self { place: Arc::new(place), files: Arc::new(OnceCell::new_with(Some(files))) }
+    }
+
+    /// The files.
+    pub async fn open(&self, session: &Arc<Session>) -> CallResult<Files> {
+        self.files.get_or_try_init(|| self.place.open(session)).await.cloned()
+    }
+}
+
+impl Files {
+    /// The same as a source of content.
+    pub fn source(self) -> Source {
+        match self {
+            Self::Directory(directory) => Source::Directory(directory),
+            Self::Fetched(snapshot, _) => Source::Snapshot(snapshot),
         }
-        let directory = Directory::open(&self.path, self.path.display().to_string())?;
-        Ok(self.opened.get_or_init(|| directory).clone())
+    }
+
+    fn stat(&self, path: &str, follow: bool) -> CallResult<Stat> {
+        Ok(match self {
+            Self::Directory(directory) => directory.stat(path, follow)?,
+            Self::Fetched(snapshot, _) => snapshot.stat(path, follow)?,
+        })
+    }
+
+    fn list(&self, path: &str) -> CallResult<Vec<Entry>> {
+        Ok(match self {
+            Self::Directory(directory) => directory.list(path)?,
+            Self::Fetched(snapshot, _) => snapshot.list(path)?,
+        })
+    }
+
+    fn read(&self, path: &str, limit: u64) -> CallResult<Vec<u8>> {
+        Ok(match self {
+            Self::Directory(directory) => directory.read(path, limit)?,
+            Self::Fetched(snapshot, _) => snapshot.read(path, limit)?,
+        })
+    }
+
+    fn real_path(&self, path: &str) -> CallResult<String> {
+        Ok(match self {
+            Self::Directory(directory) => directory.real_path(path)?,
+            Self::Fetched(snapshot, _) => {
+                let real = snapshot.real_path(path)?;
+                // A snapshot lets what does not exist be.
+                snapshot.stat(&real, false)?;
+                real
+            }
+        })
     }
 }
 
@@ -40,7 +96,7 @@ impl Host for State {}
 
 impl HostDirectory for State {
     fn name(&mut self, handle: Resource<DirectoryHandle>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&handle)?.path.display().to_string())
+        Ok(self.table.get(&handle)?.place.to_string())
     }
 
     fn drop(&mut self, handle: Resource<DirectoryHandle>) -> wasmtime::Result<()> {
@@ -49,16 +105,15 @@ impl HostDirectory for State {
     }
 }
 
-impl<T: Send> HostDirectoryWithStore<T> for HasSelf<State> {
+impl<T: Send + 'static> HostDirectoryWithStore<T> for HasSelf<State> {
     async fn stat(
         accessor: &Accessor<T, Self>,
         handle: Resource<DirectoryHandle>,
         path: String,
         follow: bool,
     ) -> CallResult<context::Stat> {
-        let handle = table_get(accessor, &handle)?;
-        let stat = blocking(move || Ok(handle.open()?.stat(&path, follow)?)).await?;
-        Ok(stat.into())
+        let files = files(accessor, &handle).await?;
+        blocking(move || Ok(files.stat(&path, follow)?.into())).await
     }
 
     async fn list(
@@ -66,8 +121,8 @@ impl<T: Send> HostDirectoryWithStore<T> for HasSelf<State> {
         handle: Resource<DirectoryHandle>,
         path: String,
     ) -> CallResult<Vec<context::Entry>> {
-        let handle = table_get(accessor, &handle)?;
-        blocking(move || Ok(handle.open()?.list(&path)?.into_iter().map(Into::into).collect())).await
+        let files = files(accessor, &handle).await?;
+        blocking(move || Ok(files.list(&path)?.into_iter().map(Into::into).collect())).await
     }
 
     async fn read(
@@ -76,8 +131,8 @@ impl<T: Send> HostDirectoryWithStore<T> for HasSelf<State> {
         path: String,
         limit: u64,
     ) -> CallResult<Vec<u8>> {
-        let handle = table_get(accessor, &handle)?;
-        blocking(move || Ok(handle.open()?.read(&path, limit)?)).await
+        let files = files(accessor, &handle).await?;
+        blocking(move || files.read(&path, limit)).await
     }
 
     async fn real_path(
@@ -85,9 +140,24 @@ impl<T: Send> HostDirectoryWithStore<T> for HasSelf<State> {
         handle: Resource<DirectoryHandle>,
         path: String,
     ) -> CallResult<String> {
-        let handle = table_get(accessor, &handle)?;
-        blocking(move || Ok(handle.open()?.real_path(&path)?)).await
+        let files = files(accessor, &handle).await?;
+        blocking(move || files.real_path(&path)).await
     }
+
+    async fn commit(accessor: &Accessor<T, Self>, handle: Resource<DirectoryHandle>) -> CallResult<Option<Commit>> {
+        Ok(match files(accessor, &handle).await? {
+            Files::Fetched(_, commit) => commit,
+            Files::Directory(_) => None,
+        })
+    }
+}
+
+/// The files behind a handle.
+async fn files<T: Send + 'static>(
+    accessor: &Accessor<T, HasSelf<State>>,
+    handle: &Resource<DirectoryHandle>,
+) -> CallResult<Files> {
+    table_get(accessor, handle)?.open(&session(accessor)).await
 }
 
 impl types::Host for State {

@@ -10,7 +10,7 @@ use crate::bindings::exported::{RegistryAccess, ValueKind};
 use crate::cli::arguments::{Arguments, ContextSource, ImageValue, SecretSource, Values};
 use crate::cli::options::HostOptions;
 use crate::error::{CallError, CallResult};
-use crate::policy::Policies;
+use crate::policy::{self, Policies};
 
 /// From where the images that a step's input names may be pulled. Asking for a name is itself a way out for data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,50 @@ impl Pulls {
                 "a step that is not built in may only ask registries that an argument names, since a name can carry data out",
                 Some(format!("`--allow-pull {}` would grant it", name.registry())),
             )),
+        }
+    }
+}
+
+/// From where files and Git repositories that a step's input names may be fetched. Asking for a name is itself a way out for data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetches {
+    /// From anywhere: the step is part of the host.
+    Any,
+    /// From these hosts and paths, in the patterns of a policy.
+    From(Vec<String>),
+}
+
+impl Fetches {
+    /// Those of a step, with the patterns of `--allow-fetch`.
+    pub fn of(built_in: bool, allowed: &[String]) -> Self {
+        if built_in { Self::Any } else { Self::From(allowed.to_vec()) }
+    }
+
+    /// Fails unless a place, `host[:port]/path`, is granted.
+    pub fn check(&self, place: &str) -> CallResult<()> {
+        match self {
+            Self::From(patterns) if !patterns.iter().any(|pattern| policy::covers(pattern, place)) => {
+                let host = place.split('/').next().unwrap_or(place);
+                Err(CallError::denied(
+                    "sources.fetch",
+                    place,
+                    "a step that is not built in may only fetch what the caller allows, since a name can carry data out",
+                    Some(format!("`--allow-fetch {host}` would grant it")),
+                ))
+            }
+            Self::Any | Self::From(_) => Ok(()),
+        }
+    }
+
+    fn grants(&self) -> Vec<Grant> {
+        let grant = |subject| Grant { capability: "sources.fetch", subject };
+        match self {
+            Self::Any => vec![grant("files and Git repositories of any host that the step's input names".to_owned())],
+            Self::From(patterns) => {
+                let subject =
+                    |pattern: &String| format!("files and Git repositories of {pattern} that the step's input names");
+                patterns.iter().map(|pattern| grant(subject(pattern))).collect()
+            }
         }
     }
 }
@@ -207,7 +251,7 @@ impl Commands {
 }
 
 /// All that the arguments grant, in the order of their names.
-pub fn grants(arguments: &Arguments, pulls: &Pulls, commands: &Commands) -> Vec<Grant> {
+pub fn grants(arguments: &Arguments, pulls: &Pulls, fetches: &Fetches, commands: &Commands) -> Vec<Grant> {
     let mut grants: Vec<Grant> = arguments.values.values().flat_map(grants_of).collect();
     match pulls {
         Pulls::Any => grants.push(Grant {
@@ -219,6 +263,7 @@ pub fn grants(arguments: &Arguments, pulls: &Pulls, commands: &Commands) -> Vec<
             subject: format!("images of {registry} that the step's input names"),
         })),
     }
+    grants.extend(fetches.grants());
     grants.extend(commands.grant());
     grants
 }
@@ -229,7 +274,7 @@ fn grants_of(values: &Values) -> Vec<Grant> {
     }
     match values {
         Values::Flag(_) | Values::Texts(_) | Values::Integers(_) | Values::Pairs(_) => Vec::new(),
-        Values::ContextDirectories(paths) => each("context.read", paths, |path| path.display().to_string()),
+        Values::ContextDirectories(handles) => each("context.read", handles, |handle| handle.place.to_string()),
         Values::InputFiles(paths) => each("file.read", paths, |path| path.display().to_string()),
         Values::OutputFiles(paths) | Values::OutputDirectories(paths) => {
             each("file.write", paths, |path| path.display().to_string())
@@ -283,7 +328,7 @@ pub fn capability(access: RegistryAccess) -> &'static str {
 /// What a value's kind grants, for people who look at a step before they call it.
 pub fn granted_by(kind: &ValueKind) -> Option<&'static str> {
     match kind {
-        ValueKind::ContextDirectory => Some("reads everything below the directory"),
+        ValueKind::ContextDirectory => Some("reads everything below the directory, or in what is fetched"),
         ValueKind::Image(access) | ValueKind::Repository(access) => Some(match access {
             RegistryAccess::Pull => "reads from the repository",
             RegistryAccess::Push => "reads from and writes to the repository",
@@ -296,5 +341,26 @@ pub fn granted_by(kind: &ValueKind) -> Option<&'static str> {
         ValueKind::SshAgent => Some("lets commands use the agent"),
         ValueKind::NamedContext => Some("reads everything below the directory, or from the image's repository"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_step_fetches_what_the_caller_allows() {
+        let foreign = |patterns: &[&str]| {
+            Fetches::of(false, &patterns.iter().map(|pattern| (*pattern).to_owned()).collect::<Vec<_>>())
+        };
+        for (fetches, place, granted) in [
+            (Fetches::of(true, &[]), "files.test/a", true),
+            (foreign(&[]), "files.test/a", false),
+            (foreign(&["files.test"]), "files.test/a", true),
+            (foreign(&["files.test/dir"]), "files.test/a", false),
+            (foreign(&["*"]), "files.test/a", true),
+        ] {
+            assert_eq!(fetches.check(place).is_ok(), granted, "{fetches:?} {place}");
+        }
     }
 }

@@ -8,14 +8,15 @@ use wasmtime::component::{Accessor, HasSelf, Resource};
 
 use crate::bindings::inputs::{self, Host, HostAgent, HostInputFile, HostInputFileWithStore, HostSecret};
 use crate::bindings::types;
-use crate::calls::{blocking, table_get};
+use crate::calls::{blocking, session, table_get};
 use crate::cli::arguments::{AgentValue, ContextSource, ImageValue, SecretSource, SecretValue, Values};
 use crate::context::DirectoryHandle;
 use crate::error::{CallError, CallResult};
 use crate::grants::Scope;
 use crate::outputs::{OutputDirectoryHandle, OutputFileHandle};
 use crate::registry::RepositoryHandle;
-use crate::session::State;
+use crate::session::{Session, State};
+use crate::sources;
 
 /// A file that an argument named for reading.
 #[derive(Debug, Clone)]
@@ -28,12 +29,19 @@ impl InputFileHandle {
         self.path == Path::new("-")
     }
 
-    /// Begins to read the file.
-    pub fn open(&self) -> CallResult<Box<dyn Read + Send>> {
+    /// Begins to read the file; one behind a URL is fetched first.
+    pub async fn open(&self, session: &Session) -> CallResult<Box<dyn Read + Send>> {
         if self.is_standard_input() {
             return Ok(Box::new(io::stdin()));
         }
-        Ok(Box::new(open(&self.path)?))
+        let path = match sources::url(&self.path)? {
+            Some(url) => {
+                let blob = sources::fetch(session, &url, None).await?.blob;
+                session.store()?.blob_path(&blob.descriptor.digest)?
+            }
+            None => self.path.clone(),
+        };
+        blocking(move || Ok(Box::new(open(&path)?) as Box<dyn Read + Send>)).await
     }
 }
 
@@ -146,8 +154,8 @@ impl Host for State {
     }
 
     fn context_directories(&mut self, name: String) -> wasmtime::Result<Vec<Resource<DirectoryHandle>>> {
-        let paths = self.values(&name, of!(Values::ContextDirectories))?;
-        self.push_all(paths.into_iter().map(DirectoryHandle::new).collect())
+        let directories = self.values(&name, of!(Values::ContextDirectories))?;
+        self.push_all(directories)
     }
 
     fn images(&mut self, name: String) -> wasmtime::Result<Vec<inputs::Image>> {
@@ -161,9 +169,7 @@ impl Host for State {
             .into_iter()
             .map(|(name, source)| {
                 let source = match source {
-                    ContextSource::Directory(path) => {
-                        inputs::ContextSource::Directory(self.table.push(DirectoryHandle::new(path))?)
-                    }
+                    ContextSource::Directory(handle) => inputs::ContextSource::Directory(self.table.push(handle)?),
                     ContextSource::Image(image) => inputs::ContextSource::Image(self.image(image)?),
                 };
                 Ok(inputs::NamedContext { name, source })
@@ -262,7 +268,8 @@ impl HostInputFile for State {
 impl<T: Send + 'static> HostInputFileWithStore<T> for HasSelf<State> {
     async fn read(accessor: &Accessor<T, Self>, handle: Resource<InputFileHandle>, limit: u64) -> CallResult<Vec<u8>> {
         let file = table_get(accessor, &handle)?;
-        blocking(move || read(file.open()?, &file.path, limit)).await
+        let content = file.open(&session(accessor)).await?;
+        blocking(move || read(content, &file.path, limit)).await
     }
 
     async fn read_ignore_file(
@@ -271,6 +278,10 @@ impl<T: Send + 'static> HostInputFileWithStore<T> for HasSelf<State> {
         limit: u64,
     ) -> CallResult<Vec<u8>> {
         let file = table_get(accessor, &handle)?;
+        if sources::url(&file.path)?.is_some() {
+            let message = "a file behind a URL has no ignore file beside it".to_owned();
+            return Err(CallError::Error(types::Error::NotFound(message)));
+        }
         let mut path = file.path.into_os_string();
         path.push(".dockerignore");
         let path = PathBuf::from(path);

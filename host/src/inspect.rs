@@ -12,7 +12,7 @@ use crate::cli::options::HostOptions;
 use crate::cli::{self, Inspect, arguments, step};
 use crate::component::{self, Loaded};
 use crate::exit::Failure;
-use crate::grants::{self, Commands, Pulls};
+use crate::grants::{self, Commands, Fetches, Pulls};
 use crate::policy::Policies;
 use crate::run::{self, Kind};
 
@@ -92,10 +92,12 @@ fn grants_of(
     };
     let allowed: Vec<String> = options.allow_pull.iter().chain(&own.allow_pull).cloned().collect();
     let pulls = if loaded.built_in { Pulls::Any } else { Pulls::of(&arguments, &allowed) };
+    let allowed: Vec<String> = options.allow_fetch.iter().chain(&own.allow_fetch).cloned().collect();
+    let fetches = Fetches::of(loaded.built_in, &allowed);
     let policies = Policies::of_system()?.and(options.policy.iter().chain(&own.policy))?;
     let mut text = String::from("\ngrants\n");
     let commands = if options.allow_run { Commands::of(options, &policies) } else { Commands::of(&own, &policies) };
-    for grant in grants::grants(&arguments, &pulls, &commands) {
+    for grant in grants::grants(&arguments, &pulls, &fetches, &commands) {
         let _ = writeln!(text, "  {grant}");
     }
     Ok(Ok(text))

@@ -1,7 +1,7 @@
 //! The native host of steprun: runs components, grants what arguments designate, serves capabilities.
 //!
-//! One module a capability, named as its WIT interface is: [`context`], [`registry`], [`store`], [`snapshots`], [`inputs`],
-//! [`outputs`], [`progress`]. Each has its check at its door. [`grants`] shows all that arguments can grant; ARCHITECTURE.md shows
+//! One module a capability, named as its WIT interface is: [`context`], [`registry`], [`store`], [`snapshots`], [`sources`],
+//! [`inputs`], [`outputs`], [`progress`]. Each has its check at its door. [`grants`] shows all that arguments can grant; ARCHITECTURE.md shows
 //! the house.
 
 pub mod bindings;
@@ -25,6 +25,7 @@ pub mod run;
 pub mod serve;
 pub mod session;
 pub mod snapshots;
+pub mod sources;
 pub mod store;
 pub mod terminal;
 pub mod wasi;

@@ -15,6 +15,7 @@ use crate::cli::arguments::{Arguments, Values};
 use crate::error::{CallError, CallResult};
 use crate::exit::{Exit, Failure};
 use crate::grants::{self, CommandNetwork};
+use crate::sources;
 
 /// The administrator's.
 const SYSTEM: &str = "/etc/steprun/policy.toml";
@@ -35,6 +36,7 @@ struct Policy {
 struct Rules {
     steps: Steps,
     registries: Registries,
+    sources: Sources,
     run: Run,
 }
 
@@ -52,6 +54,13 @@ struct Registries {
     pull: Option<Vec<String>>,
     /// The same, for pushing and deleting.
     push: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Sources {
+    /// Where files and Git repositories may be fetched from: `files.example`, `git.example/team`, `*.example`: all below.
+    fetch: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -137,8 +146,11 @@ impl Policies {
     /// # Errors
     /// `denied`.
     pub fn check_arguments(&self, arguments: &Arguments) -> CallResult<()> {
-        let mut granted = arguments.values.values().flat_map(Values::repositories);
-        granted.try_for_each(|(name, access)| self.check_repository(name, access))
+        for values in arguments.values.values() {
+            values.repositories().into_iter().try_for_each(|(name, access)| self.check_repository(name, access))?;
+            values.sources()?.iter().try_for_each(|place| self.check_source(place))?;
+        }
+        Ok(())
     }
 
     /// Fails unless a repository may be used.
@@ -155,6 +167,23 @@ impl Policies {
             }
         }
         Ok(())
+    }
+
+    /// Fails unless something may be fetched: `host[:port]/path`.
+    ///
+    /// # Errors
+    /// `denied`, without a remedy: no flag helps.
+    pub fn check_source(&self, place: &str) -> CallResult<()> {
+        let forbids = |rules: &Rules| {
+            rules.sources.fetch.as_ref().is_some_and(|list| !list.iter().any(|pattern| covers(pattern, place)))
+        };
+        match self.0.iter().find(|policy| forbids(&policy.rules)) {
+            None => Ok(()),
+            Some(Policy { file, .. }) => {
+                let reason = format!("`sources.fetch` in the policy `{}` does not name it", file.display());
+                Err(CallError::denied("sources.fetch", place, reason, None))
+            }
+        }
     }
 
     /// Fails unless commands may run at all.
@@ -215,8 +244,8 @@ impl Policies {
     }
 }
 
-/// Whether a pattern names a repository (`registry/repository`): the registry, or a path above it.
-fn covers(pattern: &str, name: &str) -> bool {
+/// Whether a pattern names a repository or a source (`host/path`): the host, or a path above it.
+pub fn covers(pattern: &str, name: &str) -> bool {
     let (registry, path) = name.split_once('/').unwrap_or((name, ""));
     let (wanted, below) = pattern.split_once('/').unwrap_or((pattern, ""));
     let wanted = if wanted == "docker.io" { "index.docker.io" } else { wanted };
@@ -267,6 +296,23 @@ mod tests {
         assert!(!check("s.example/a", RegistryAccess::Pull));
         assert!(!check("r.example/a", RegistryAccess::Push));
         assert!(!check("r.example/a", RegistryAccess::Delete));
+    }
+
+    #[test]
+    fn sources_are_named_by_host_or_path() {
+        let policy = policies(&["[sources]\nfetch = [\"files.test\", \"git.test/team\", \"*.lan\"]"]);
+        for (place, allowed) in [
+            ("files.test/a.tar", true),
+            ("git.test/team/app.git", true),
+            ("git.test/teams/app.git", false),
+            ("x.lan/a", true),
+            ("files.test:81/a", false),
+            ("elsewhere.test/a", false),
+        ] {
+            assert_eq!(policy.check_source(place).is_ok(), allowed, "{place}");
+        }
+        assert!(policies(&["[sources]\nfetch = []"]).check_source("a.test/b").is_err());
+        assert!(policies(&[""]).check_source("a.test/b").is_ok());
     }
 
     #[test]

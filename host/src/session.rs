@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use steprun_client::{Client, Config, Digest, Environment, Keychain, RetryPolicy, TlsSettings};
-use steprun_snapshot::Store;
+use steprun_snapshot::{PrivateDirectory, Store};
 use wasmtime::component::ResourceTable;
 
 use crate::cli::arguments::Arguments;
 use crate::cli::options::HostOptions;
 use crate::commands::Sandbox;
 use crate::error::{CallError, CallResult};
-use crate::grants::{Commands, Pulls};
+use crate::grants::{Commands, Fetches, Pulls};
 use crate::limits::Limits;
 use crate::outputs::Results;
 use crate::policy::Policies;
@@ -34,6 +34,8 @@ pub struct Session {
     pub arguments: Arguments,
     /// Where names in the step's input may be pulled from.
     pub pulls: Pulls,
+    /// Where names in the step's input may be fetched from.
+    pub fetches: Fetches,
     /// Whether the step is part of the host, and so trusted not to carry data out in the names that it asks for.
     pub built_in: bool,
     /// What the runner allows at most.
@@ -51,6 +53,8 @@ pub struct Session {
     store: OnceLock<Store>,
     /// One lock for each layer that was wanted, so that none is fetched twice.
     turns: Mutex<HashMap<Digest, Arc<Mutex<()>>>>,
+    /// Directories that hold the content of snapshots; they go with the session.
+    kept: Mutex<Vec<PrivateDirectory>>,
 }
 
 impl Session {
@@ -66,6 +70,7 @@ impl Session {
         Self {
             arguments,
             pulls,
+            fetches: Fetches::of(built_in, &options.allow_fetch),
             commands: Commands::of(&options, &policies),
             policies,
             sandbox: Sandbox::new(options.isolation),
@@ -76,6 +81,7 @@ impl Session {
             client: OnceLock::new(),
             store: OnceLock::new(),
             turns: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 
@@ -95,6 +101,11 @@ impl Session {
         }
         let opened = Store::open(store_path(&self.options))?;
         Ok(self.store.get_or_init(|| opened))
+    }
+
+    /// Keeps a directory until the run has ended.
+    pub fn keep(&self, directory: PrivateDirectory) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(directory);
     }
 
     /// The lock that is held while a blob is fetched.

@@ -1,9 +1,11 @@
 //! The capability `snapshots`: file systems as values. A handle gives nothing that its sources did not already grant.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use steprun_sandbox::request::{Files, Mount, MountSource, Secret, Sharing};
-use steprun_snapshot::{Change, ChangeEntry, Compression, Fetch, Layer, Snapshot, Source};
+use steprun_snapshot::{Change, ChangeEntry, Compression, Directory, Fetch, Layer, Snapshot, Source, Timestamp};
 use wasmtime::component::{Accessor, HasSelf, Resource};
 use zeroize::Zeroizing;
 
@@ -22,9 +24,12 @@ use crate::store::{BlobHandle, LayerFetch, Origin, parse_digest};
 pub struct SnapshotHandle(pub Snapshot);
 
 /// A source behind its handle.
-fn source<T: Send + 'static>(accessor: &Accessor<T, HasSelf<State>>, source: &snapshots::Source) -> CallResult<Source> {
+async fn source<T: Send + 'static>(
+    accessor: &Accessor<T, HasSelf<State>>,
+    source: &snapshots::Source,
+) -> CallResult<Source> {
     Ok(match source {
-        snapshots::Source::Directory(handle) => Source::Directory(table_get(accessor, handle)?.open()?),
+        snapshots::Source::Directory(handle) => table_get(accessor, handle)?.open(&session(accessor)).await?.source(),
         snapshots::Source::Snapshot(handle) => Source::Snapshot(table_get(accessor, handle)?.0),
     })
 }
@@ -66,9 +71,22 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         from: snapshots::Source,
         path: String,
     ) -> CallResult<Option<Resource<SnapshotHandle>>> {
-        let (session, from) = (session(accessor), source(accessor, &from)?);
+        let (session, from) = (session(accessor), source(accessor, &from).await?);
         let snapshot = blocking(move || Ok(Snapshot::from_archive(session.store()?, &from, &path)?)).await?;
         snapshot.map(|snapshot| table_push(accessor, SnapshotHandle(snapshot))).transpose()
+    }
+
+    async fn from_blob(
+        accessor: &Accessor<T, Self>,
+        blob: Resource<BlobHandle>,
+        name: String,
+        mode: u32,
+        modified: types::Timestamp,
+    ) -> CallResult<Resource<SnapshotHandle>> {
+        let (session, blob) = (session(accessor), table_get(accessor, &blob)?);
+        let runtime = tokio::runtime::Handle::current();
+        let file = move || single_file(&blob.fetch(&session, &runtime)?, name, mode, modified.into());
+        table_push(accessor, SnapshotHandle(blocking(file).await?))
     }
 
     async fn import_layer(
@@ -76,7 +94,8 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         file: Resource<InputFileHandle>,
     ) -> CallResult<snapshots::Layer> {
         let (session, file) = (session(accessor), table_get(accessor, &file)?);
-        let layer = blocking(move || Ok(steprun_snapshot::import_layer(session.store()?, file.open()?)?)).await?;
+        let file = file.open(&session).await?;
+        let layer = blocking(move || Ok(steprun_snapshot::import_layer(session.store()?, file)?)).await?;
         layer_out(accessor, layer)
     }
 }
@@ -131,9 +150,12 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
         entries: Vec<snapshots::ChangeEntry>,
     ) -> CallResult<Resource<SnapshotHandle>> {
         let snapshot = table_get(accessor, &handle)?.0;
-        let sources = sources.iter().map(|one| source(accessor, one)).collect::<CallResult<Vec<_>>>()?;
+        let mut content = Vec::with_capacity(sources.len());
+        for one in &sources {
+            content.push(source(accessor, one).await?);
+        }
         let entries = entries.into_iter().map(change_entry).collect();
-        let extended = blocking(move || Ok(snapshot.extend(&sources, entries)?)).await?;
+        let extended = blocking(move || Ok(snapshot.extend(&content, entries)?)).await?;
         table_push(accessor, SnapshotHandle(extended))
     }
 
@@ -185,6 +207,17 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
         let (snapshot, to) = (table_get(accessor, &handle)?.0, table_get(accessor, &to)?);
         blocking(move || to.write_with(|out| snapshot.export(out))).await
     }
+}
+
+/// A file of the store as the only one of a file system.
+fn single_file(blob: &Path, name: String, mode: u32, modified: Timestamp) -> CallResult<Snapshot> {
+    let (Some(folder), Some(file)) = (blob.parent(), blob.file_name()) else {
+        return Err(CallError::invalid(format_args!("`{}` is no file of the store", blob.display())));
+    };
+    let store = Source::Directory(Directory::open(folder, "store")?);
+    let change = Change::File { source: 0, path: steprun_snapshot::name::encode(file.as_bytes()) };
+    let entry = ChangeEntry { path: name, change, mode, uid: 0, gid: 0, modified };
+    Ok(Snapshot::scratch().extend(&[store], vec![entry])?)
 }
 
 /// `NAME=VALUE` for the kernel.

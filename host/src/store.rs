@@ -91,7 +91,7 @@ impl Fetch for LayerFetch {
 }
 
 /// A blob's file for a transfer: writing to it never waits for long.
-struct Sink(BlobWriter);
+pub struct Sink(pub BlobWriter);
 
 impl AsyncWrite for Sink {
     fn poll_write(

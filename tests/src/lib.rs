@@ -9,6 +9,7 @@ mod base;
 pub mod components;
 mod context;
 pub mod fake;
+mod git;
 mod judges;
 mod memory;
 mod places;
@@ -21,6 +22,7 @@ mod user;
 
 pub use base::{Base, Layer};
 pub use context::{Context, MTIME};
+pub use git::{COMMITTED, Repositories, Repository};
 pub use judges::{inspect, layers, layout_of, raw_manifest, skopeo_copy, unpack};
 pub use memory::{Measured, max_rss};
 pub use places::{Call, Inside, Place};

@@ -30,8 +30,12 @@ Examples:
   steprun build --platform linux/amd64,linux/arm64 -d registry.example/app:1.0
   steprun build --check --format sarif
   steprun build --no-push --oci-layout-path image --build-arg VERSION=1.0
+  steprun build -c https://git.example/team/app.git#v1.0:service -d registry.example/app:1.0
   steprun --allow-run build --secret id=npm,src=.npmrc -d registry.example/app:1.0
 ";
+
+const CONTEXT: &str = "\
+What COPY and ADD take files from: a directory, a tar archive (FILE, `-` or a URL, `#sha256:...` behind it), or a Git repository (URL#REF:DIRECTORY)";
 
 /// The command line of this step. Names are Kaniko's where the meaning is the same.
 pub fn describe() -> Description {
@@ -55,14 +59,14 @@ fn parameters() -> Vec<Parameter> {
     };
     let write = || File(FileAccess::Write);
     let mut parameters = vec![
-        Parameter::option("context", ContextDirectory, "DIR", "Directory that COPY and ADD take files from")
+        Parameter::option("context", ContextDirectory, "DIR|TAR|URL|GIT", CONTEXT)
             .short('c')
             .default("."),
         Parameter::option(
             "dockerfile",
             File(FileAccess::Read),
             "FILE",
-            "Dockerfile, as typed or inside the context; without it Dockerfile, Containerfile or dockerfile in the context",
+            "Dockerfile, as typed (`-` is standard input, a URL is fetched) or inside the context; without it Dockerfile, Containerfile or dockerfile in the context",
         )
         .short('f'),
         Parameter::option(

@@ -1,9 +1,9 @@
 //! The whole of a build.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use steprun_ports::{Failure, Host, Level, concurrently};
+use steprun_ports::{Commit, Directory, Failure, Host, Level, concurrently};
 
 use crate::arguments::Arguments;
 use crate::assemble::{Image, assemble};
@@ -56,12 +56,13 @@ async fn build<H: Host + 'static>(host: &H, arguments: &Arguments<H>, jobs: Vec<
     stages.build(&plans.iter().map(|plan| plan.stages.clone()).collect::<Vec<_>>()).await?;
     jobs.iter().take(1).for_each(|job| warn_unused(job, &plans, arguments));
 
+    let annotations = &annotations(arguments).await?;
     let image = |(job, plan): (&Rc<Job<H>>, &Plan)| {
         let (job, stage, repositories) = (job.clone(), stages.get(job.number, plan.target), &repositories);
         async move {
             let stage = finish(&job, &*stage.await, arguments);
             let created = arguments.clock.created(stage.newest);
-            assemble(host, &stage, created, &arguments.annotations, repositories).await
+            assemble(host, &stage, created, annotations, repositories).await
         }
     };
     let images: Vec<Image<H>> = concurrently(IMAGES_AT_ONCE, jobs.iter().zip(&plans), image).await?;
@@ -82,6 +83,19 @@ async fn look<H: Host + 'static>(jobs: &[Rc<Job<H>>], plans: &[Plan]) -> Result<
         check::warn(job, &steprun_dockerfile::lint::keep(&job.dockerfile, found))?;
     }
     Ok(all)
+}
+
+/// Those of the command line; before them, where the context was checked out of a Git repository, what it is (image-spec, "Pre-Defined Annotation
+/// Keys").
+async fn annotations<H: Host>(arguments: &Arguments<H>) -> Result<BTreeMap<String, String>, Failure> {
+    let mut annotations = arguments.annotations.clone();
+    let commit = arguments.context.commit().await;
+    let commit = commit.map_err(|error| Failure::because("could not look at the context", error))?;
+    if let Some(Commit { repository, id, .. }) = commit {
+        annotations.entry("org.opencontainers.image.source".to_owned()).or_insert(repository);
+        annotations.entry("org.opencontainers.image.revision".to_owned()).or_insert(id);
+    }
+    Ok(annotations)
 }
 
 /// Arguments that change nothing, said once for all platforms.

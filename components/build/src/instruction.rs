@@ -7,7 +7,7 @@ use steprun_dockerfile::lint::{Lint, Rule};
 use steprun_dockerfile::{Span, Word, expand};
 use steprun_ports::{Failure, Host, Timestamp};
 
-use crate::copy::{self, Request, Scene};
+use crate::copy::{self, Remote, Request, Scene};
 use crate::draft::{Draft, Metadata};
 use crate::job::Job;
 use crate::owner::{self, Owner};
@@ -213,7 +213,7 @@ impl<H: Host + 'static> Step<'_, H> {
         name: &str,
     ) -> Result<(), Failure> {
         let request = self.request(stage, instruction, copy, name == "ADD")?;
-        self.refuse_remote(&request, copy, name)?;
+        self.check_sources(&request, name)?;
         let origin = self.origin(copy).await?;
         let place = |failure| diagnose::at(self.text.source, instruction.span, failure);
         let base = stage.files.clone().await.map_err(place)?;
@@ -222,6 +222,7 @@ impl<H: Host + 'static> Step<'_, H> {
             host: &self.job.host,
             source: self.text.source,
             origin: &origin,
+            agents: &self.job.agents,
             working_directory: &working_directory,
             clock: self.job.clock,
         };
@@ -242,6 +243,9 @@ impl<H: Host + 'static> Step<'_, H> {
             link: copy.link,
             parents: copy.parents,
             unpack: add && copy.unpack.unwrap_or(true),
+            unpack_fetched: copy.unpack.unwrap_or(false),
+            checksum: optional(&copy.checksum)?,
+            keep_git_dir: copy.keep_git_dir,
             span: instruction.span,
         })
     }
@@ -258,38 +262,27 @@ impl<H: Host + 'static> Step<'_, H> {
         Ok((heredoc.name.clone(), expanded.value))
     }
 
-    /// URLs and Git repositories can't be fetched yet; COPY never could.
-    fn refuse_remote(&self, request: &Request, copy: &Copy, name: &str) -> Result<(), Failure> {
-        for text in &request.sources {
-            let Some(kind) = remote(&text.value) else { continue };
-            let wrong = |message: String| diagnose::failed(self.text.source, text.span, message);
-            return Err(match name {
-                "ADD" => wrong(format!("ADD of {kind} is not supported yet"))
-                    .hint("fetch it before the build and COPY it from the context"),
-                _ => wrong(format!("COPY can't take {kind}"))
-                    .hint("COPY takes files of the context, of stages and images"),
-            });
-        }
-        match &copy.checksum {
-            Some(word) => Err(diagnose::failed(
+    /// COPY takes nothing from elsewhere, and a checksum is that of one thing from elsewhere (BuildKit `dockerfile2llb/convert_copy.go`).
+    fn check_sources(&self, request: &Request, name: &str) -> Result<(), Failure> {
+        let remote = request.sources.iter().find_map(|text| Some((text, Remote::of(&text.value)?)));
+        match (remote, &request.checksum) {
+            (Some((text, kind)), _) if name != "ADD" => {
+                let message = format!("COPY can't take {}", kind.name());
+                Err(diagnose::failed(self.text.source, text.span, message).hint("ADD can"))
+            }
+            (None, Some(checksum)) => Err(diagnose::failed(
                 self.text.source,
-                word.span,
+                checksum.span,
                 "`--checksum` is for URLs and Git repositories, and all sources are local",
             )),
-            None => Ok(()),
+            (Some(_), Some(checksum)) if request.sources.len() + request.heredocs.len() > 1 => Err(diagnose::failed(
+                self.text.source,
+                checksum.span,
+                "`--checksum` is that of one source, and there are several",
+            )),
+            _ => Ok(()),
         }
     }
-}
-
-/// What a source is, if it is no path.
-fn remote(source: &str) -> Option<&'static str> {
-    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| source.starts_with(prefix));
-    let without_fragment = source.split(['#', '?']).next().unwrap_or(source);
-    if starts(&["git://", "ssh://", "git@"]) || (starts(&["http://", "https://"]) && without_fragment.ends_with(".git"))
-    {
-        return Some("a Git repository");
-    }
-    starts(&["http://", "https://"]).then_some("a URL")
 }
 
 /// Flags and operands as history shows them.

@@ -81,6 +81,12 @@ impl From<context::Entry> for ports::Entry {
     }
 }
 
+impl From<context::Commit> for ports::Commit {
+    fn from(context::Commit { repository, id, time }: context::Commit) -> Self {
+        Self { repository, id, time: time.into() }
+    }
+}
+
 impl From<registry::Manifest> for ports::Manifest {
     fn from(registry::Manifest { descriptor, content }: registry::Manifest) -> Self {
         Self { descriptor: descriptor.into(), content }

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use steprun_ports::{
-    Agent, ArchiveFormat, Blob, ChangeEntry, Descriptor, Digest, Directory, Entry, InputFile, Layer, Manifest, Outcome,
-    OutputDirectory, OutputFile, OutputImage, PushOutcome, Repository, Result, Secret, Snapshot, Source, Stat, Task,
-    Tree,
+    Agent, ArchiveFormat, Blob, ChangeEntry, Commit, Descriptor, Digest, Directory, Entry, InputFile, Layer, Manifest,
+    Outcome, OutputDirectory, OutputFile, OutputImage, PushOutcome, Repository, Result, Secret, Snapshot, Source, Stat,
+    Task, Tree,
 };
 
 use crate::bindings::steprun::step::{context, inputs, outputs, progress, registry, snapshots, store};
@@ -81,6 +81,10 @@ tree!(GuestSnapshot);
 impl Directory for GuestDirectory {
     fn name(&self) -> String {
         self.0.name()
+    }
+
+    async fn commit(&self) -> Result<Option<Commit>> {
+        Ok(self.0.commit().await?.map(Into::into))
     }
 }
 

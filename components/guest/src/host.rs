@@ -1,10 +1,11 @@
 //! The imports that stand alone.
 
 use steprun_ports::{
-    ContextSource, Host, ImageArgument, Layer, Level, NamedContext, Position, ResolvedImage, Result, Source,
+    ContextSource, Host, ImageArgument, Layer, Level, NamedContext, Position, RemoteFile, ResolvedImage, Result,
+    Source, Timestamp,
 };
 
-use crate::bindings::steprun::step::{inputs, outputs, progress, registry, snapshots, store};
+use crate::bindings::steprun::step::{inputs, outputs, progress, registry, snapshots, sources, store};
 use crate::convert::all;
 use crate::handles::{
     GuestAgent, GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile, GuestRepository,
@@ -122,6 +123,26 @@ impl Host for GuestHost {
 
     async fn import_layer(&self, file: &GuestInputFile) -> Result<Layer<GuestBlob>> {
         Ok(layer(snapshots::import_layer(&file.0).await?))
+    }
+
+    async fn from_blob(&self, blob: &GuestBlob, name: &str, mode: u32, modified: Timestamp) -> Result<GuestSnapshot> {
+        Ok(snapshots::from_blob(&blob.0, name.into(), mode, modified.into()).await?.into())
+    }
+
+    async fn fetch(&self, url: &str, digest: Option<&str>) -> Result<RemoteFile<GuestBlob>> {
+        let sources::RemoteFile { blob, modified } = sources::fetch(url.into(), digest.map(Into::into)).await?;
+        Ok(RemoteFile { blob: blob.into(), modified: modified.map(Into::into) })
+    }
+
+    async fn checkout(
+        &self,
+        reference: &str,
+        commit: Option<&str>,
+        keep_git_dir: bool,
+        agent: Option<&GuestAgent>,
+    ) -> Result<GuestDirectory> {
+        let (commit, agent) = (commit.map(Into::into), agent.map(|agent| &*agent.0));
+        Ok(sources::checkout(reference.into(), commit, keep_git_dir, agent).await?.into())
     }
 
     async fn print(&self, content: &[u8]) -> Result<()> {

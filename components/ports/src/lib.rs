@@ -101,10 +101,24 @@ pub trait Tree {
     async fn real_path(&self, path: &str) -> Result<String>;
 }
 
+/// A commit of a Git repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The repository's URL, without credentials.
+    pub repository: String,
+    /// Its whole name, in hexadecimal digits.
+    pub id: String,
+    /// When it was committed.
+    pub time: Timestamp,
+}
+
 /// A granted directory.
+#[allow(async_fn_in_trait)]
 pub trait Directory: Tree + Clone {
     /// As typed.
     fn name(&self) -> String;
+    /// The commit that the files were checked out of, if they were.
+    async fn commit(&self) -> Result<Option<Commit>>;
 }
 
 /// A manifest's bytes and descriptor.
@@ -369,6 +383,15 @@ impl<R> ResolvedImage<R> {
     }
 }
 
+/// A file that was fetched.
+#[derive(Debug, Clone)]
+pub struct RemoteFile<B> {
+    /// Its content.
+    pub blob: B,
+    /// When it was last modified, as its server says.
+    pub modified: Option<Timestamp>,
+}
+
 /// How much a message matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -464,6 +487,21 @@ pub trait Host: Clone {
     ) -> Result<Option<Self::Snapshot>>;
     /// A tar archive of the caller as a layer; a plain one is compressed by gzip.
     async fn import_layer(&self, file: &Self::InputFile) -> Result<Layer<Self::Blob>>;
+
+    /// A file system with one regular file, whose content is a blob's.
+    async fn from_blob(&self, blob: &Self::Blob, name: &str, mode: u32, modified: Timestamp) -> Result<Self::Snapshot>;
+
+    // sources
+    /// Fetches the file behind a URL. Fails with [`Error::Corrupt`] if it does not have the digest.
+    async fn fetch(&self, url: &str, digest: Option<&str>) -> Result<RemoteFile<Self::Blob>>;
+    /// The files of a commit of a Git repository. `commit` is how its name must begin.
+    async fn checkout(
+        &self,
+        reference: &str,
+        commit: Option<&str>,
+        keep_git_dir: bool,
+        agent: Option<&Self::Agent>,
+    ) -> Result<Self::Directory>;
 
     // outputs, progress
     /// Writes result bytes to standard output.

@@ -54,6 +54,14 @@ pub enum Error {
         /// The registry's own words; may be empty.
         reason: String,
     },
+    /// A server that is no registry refuses to give a file.
+    #[error("{subject}: the server answers {status}")]
+    Status {
+        /// The file's URL.
+        subject: String,
+        /// The HTTP status with its usual words.
+        status: String,
+    },
     /// The registry could not be reached, or went on failing.
     #[error("{subject}: {reason}{}", after_tries(.tries))]
     Unavailable {

@@ -19,12 +19,13 @@ mod transport;
 mod verify;
 
 pub use client::{
-    Client, Config, Descriptor, Manifest, Mount, OnWarning, Progress, PushOutcome, Referrer, UploadSession,
+    Client, Config, Descriptor, Manifest, Mount, OnWarning, Progress, PushOutcome, Referrer, RemoteFile, UploadSession,
 };
 pub use error::{Error, Result};
 pub use keychain::{Credential, Environment, Keychain, KeychainError};
 pub use oci_spec::image::Digest;
 pub use reference::{Reference, ReferenceError, RepositoryName, Selector, Tag};
+pub use reqwest::Url;
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use source::{BlobSource, BoxReader, FileSource, OpenFuture};

@@ -9,7 +9,7 @@ use crate::apply::{self, Extents, Whiteouts};
 use crate::codec::{Codec, PROBE, probe};
 use crate::content::{Content, FileOrigin, Origin, ReadAt};
 use crate::gzip;
-use crate::layer::{TarOrigin, Toc, write_tar};
+use crate::layer::{TarOrigin, Toc, write_nameless_tar, write_tar};
 use crate::meta::{Descriptor, Layer};
 use crate::snapshot::regular;
 use crate::tar::read::is_header;
@@ -41,6 +41,30 @@ impl Snapshot {
         let items = Toc::read(tar)?.items;
         tree(items, &Extents::Of { origin: &Origin::Tar(origin), begin: 0 }).map(Some)
     }
+}
+
+/// What [`read_archive`] found.
+pub enum Opened<R> {
+    /// An archive's content.
+    Archive(Snapshot),
+    /// Something else, from its first byte on.
+    Other(R),
+}
+
+/// The content of a tar archive that can be read only once (plain, gzip, bzip2, xz or zstd, told by its bytes). Its uncompressed bytes lie in a file of
+/// the store that has no name: it is gone with the last snapshot that was made of it.
+/// Fails with [`Error::Invalid`] if it begins as an archive and doesn't go on as one.
+pub fn read_archive(store: &Store, input: impl Read, shown: &str) -> Result<Opened<impl Read>> {
+    let (start, whole) = probe(input).map_err(Error::io("read", shown))?;
+    let codec = Codec::detect(&start);
+    if codec == Codec::Plain && !is_archive(&start) {
+        return Ok(Opened::Other(whole));
+    }
+    let (diff_id, file) = write_nameless_tar(store, codec.decode(whole)?).map_err(|error| not_whole(shown, error))?;
+    let origin = Arc::new(TarOrigin::of_file(store, diff_id, file));
+    let tar = BufReader::with_capacity(128 * 1024, ReadAt { file: origin.open()?, position: 0 });
+    let items = Toc::read(tar)?.items;
+    tree(items, &Extents::Of { origin: &Origin::Tar(origin), begin: 0 }).map(Opened::Archive)
 }
 
 /// A tar archive of the caller (plain, gzip or zstd, told by its bytes) as a layer. A plain one is compressed by gzip, as crane does;

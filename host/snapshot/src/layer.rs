@@ -151,6 +151,12 @@ impl TarOrigin {
         Self { store: store.clone(), diff_id, layer: None, file: Mutex::default() }
     }
 
+    /// A tar in an open file that may have no name any more.
+    pub(crate) fn of_file(store: &Store, diff_id: Digest, file: File) -> Self {
+        let file = Mutex::new(Some(Arc::new(file)));
+        Self { store: store.clone(), diff_id, layer: None, file }
+    }
+
     /// Digest of the uncompressed tar.
     pub(crate) fn diff_id(&self) -> &Digest {
         &self.diff_id
@@ -242,4 +248,11 @@ pub(crate) fn write_tar_with(store: &Store, produce: impl FnOnce(&mut dyn Write)
     let diff_id = writer.hasher.finish();
     store::persist(writer.inner, &store.tar_path(&diff_id)?)?;
     Ok(diff_id)
+}
+
+/// Writes an uncompressed archive into a file that has no name, and so is gone with its last handle; gives its digest, too.
+pub(crate) fn write_nameless_tar(store: &Store, mut archive: impl Read) -> Result<(Digest, File)> {
+    let mut writer = Hashing::new(store.temporary()?, Hasher::sha256());
+    io::copy(&mut archive, &mut writer).map_err(Error::io("write", store.root()))?;
+    Ok((writer.hasher.finish(), writer.inner.into_file()))
 }

@@ -26,7 +26,7 @@ mod store;
 mod tar;
 mod tree;
 
-pub use archive::import_layer;
+pub use archive::{Opened, import_layer, read_archive};
 pub use directory::Directory;
 pub use error::{Error, Result};
 pub use hash::sha256;
@@ -34,4 +34,4 @@ pub use layer::{Fetch, NoFetch};
 pub use meta::{Descriptor, Entry, Kind, Layer, Stat, Timestamp, Xattrs};
 pub use pack::Compression;
 pub use snapshot::{Change, ChangeEntry, Link, Part, Snapshot, Source};
-pub use store::{BlobWriter, Store};
+pub use store::{BlobWriter, PrivateDirectory, Store};

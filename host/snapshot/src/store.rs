@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use oci_spec::image::Digest;
 use rustix::fs::{FlockOperation, flock};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::hash::{Hasher, Hashing};
 use crate::{Error, Result};
@@ -110,6 +110,15 @@ impl Store {
         Ok(file)
     }
 
+    /// A directory in `tmp/` for files under way, which only its user can enter.
+    pub fn private_directory(&self) -> Result<PrivateDirectory> {
+        let parent = self.root.join("tmp");
+        let directory = tempfile::tempdir_in(&parent).map_err(Error::io("create a directory in", &parent))?;
+        let lock = File::open(directory.path()).map_err(Error::io("open", directory.path()))?;
+        flock(&lock, FlockOperation::LockShared).map_err(Error::io("lock", directory.path()))?;
+        Ok(PrivateDirectory { directory, _lock: lock })
+    }
+
     /// Where a blob lies. Fails with [`Error::Unsupported`] on foreign algorithms.
     pub fn blob_path(&self, digest: &Digest) -> Result<PathBuf> {
         self.file_of("blobs", digest)
@@ -131,7 +140,22 @@ impl Store {
     }
 }
 
-/// Removes files that a killed process left behind: those that nobody holds a lock on. What can't be removed stays.
+/// A directory that is removed with all that is in it when it is dropped, or when a later process opens the store.
+#[derive(Debug)]
+pub struct PrivateDirectory {
+    directory: TempDir,
+    /// Tells other processes that it is in use.
+    _lock: File,
+}
+
+impl PrivateDirectory {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// Removes what a killed process left behind: those that nobody holds a lock on. What can't be removed stays.
 fn remove_abandoned(directory: &Path) {
     // One without a lock may be about to get it.
     let settled = |entry: &fs::DirEntry| {
@@ -141,8 +165,10 @@ fn remove_abandoned(directory: &Path) {
     let free =
         |path: &Path| File::open(path).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
     for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(settled) {
-        if free(&entry.path()) {
-            let _ = fs::remove_file(entry.path());
+        let path = entry.path();
+        if free(&path) {
+            let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let _ = if directory { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         }
     }
 }
@@ -218,9 +244,23 @@ mod tests {
         let [old, young] = ["old", "young"].map(|name| store.root().join("tmp").join(name));
         aged(&File::create(&old).unwrap());
         File::create(&young).unwrap();
+        let mine = store.private_directory().unwrap();
+        let lost = mine.path().with_file_name("lost");
+        fs::create_dir_all(lost.join("below")).unwrap();
+        [mine.path(), &lost].iter().for_each(|path| aged(&File::open(path).unwrap()));
         Store::open(store.root()).unwrap();
-        assert!(!old.exists());
+        assert!(!old.exists() && !lost.exists() && mine.path().exists());
         assert!(young.exists() && at_work.path().exists());
+    }
+
+    #[test]
+    fn a_private_directory_goes_with_its_content() {
+        let (_directory, store) = store();
+        let private = store.private_directory().unwrap();
+        fs::write(private.path().join("file"), "x").unwrap();
+        assert_eq!(fs::metadata(private.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        drop(private);
+        assert_eq!(files_in(&store.root().join("tmp")), 0);
     }
 
     fn files_in(path: &Path) -> usize {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, FromArgMatches};
 use steprun_client::{Digest, Reference, RepositoryName, Tag};
@@ -11,7 +10,10 @@ use steprun_client::{Digest, Reference, RepositoryName, Tag};
 use crate::bindings::exported::{self, Description, FileAccess, Parameter, RegistryAccess, ValueKind};
 use crate::cli::options::HostOptions;
 use crate::cli::step::{self, Commands};
+use crate::context::DirectoryHandle;
+use crate::error::CallResult;
 use crate::exit::Failure;
+use crate::sources::{self, Place};
 
 /// An image that an argument named, with the access that its type grants.
 #[derive(Debug, Clone)]
@@ -58,8 +60,8 @@ pub struct AgentValue {
 /// What a named context leads to.
 #[derive(Debug, Clone)]
 pub enum ContextSource {
-    /// A directory.
-    Directory(PathBuf),
+    /// A directory, or what one is made of.
+    Directory(DirectoryHandle),
     /// An image, with pull access.
     Image(ImageValue),
 }
@@ -72,7 +74,7 @@ pub enum Values {
     Texts(Vec<String>),
     Integers(Vec<i64>),
     Pairs(Vec<(String, Option<String>)>),
-    ContextDirectories(Vec<PathBuf>),
+    ContextDirectories(Vec<DirectoryHandle>),
     Images(Vec<ImageValue>),
     Repositories(Vec<(RepositoryName, RegistryAccess)>),
     InputFiles(Vec<PathBuf>),
@@ -94,6 +96,34 @@ impl Values {
                 .filter_map(|(_, source)| match source {
                     ContextSource::Image(image) => Some((&image.repository, image.access)),
                     ContextSource::Directory(_) => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// `host[:port]/path` of what they name elsewhere, outside of registries.
+    ///
+    /// # Errors
+    /// `invalid` for a URL that is none.
+    pub fn sources(&self) -> CallResult<Vec<String>> {
+        match self {
+            Self::InputFiles(paths) => {
+                let urls = paths.iter().filter_map(|path| sources::url(path).transpose());
+                urls.map(|url| Ok(sources::place_of(&url?))).collect()
+            }
+            _ => Ok(self.directories().iter().filter_map(|handle| handle.place.remote()).collect()),
+        }
+    }
+
+    fn directories(&self) -> Vec<&DirectoryHandle> {
+        match self {
+            Self::ContextDirectories(handles) => handles.iter().collect(),
+            Self::NamedContexts(contexts) => contexts
+                .iter()
+                .filter_map(|(_, source)| match source {
+                    ContextSource::Directory(handle) => Some(handle),
+                    ContextSource::Image(_) => None,
                 })
                 .collect(),
             _ => Vec::new(),
@@ -167,7 +197,9 @@ fn command_in(command_line: &clap::Command, words: &[OsString]) -> Option<(OsStr
 
 fn values_of(command: &exported::Command, matches: &ArgMatches) -> Result<Arguments, Failure> {
     let values = command.parameters.iter().map(|parameter| Ok((parameter.name.clone(), values(parameter, matches)?)));
-    Ok(Arguments { command: command.name.clone(), values: values.collect::<Result<_, Failure>>()? })
+    let values = values.collect::<Result<_, Failure>>()?;
+    check_standard_input(&values)?;
+    Ok(Arguments { command: command.name.clone(), values })
 }
 
 fn values(parameter: &Parameter, matches: &ArgMatches) -> Result<Values, Failure> {
@@ -179,7 +211,9 @@ fn values(parameter: &Parameter, matches: &ArgMatches) -> Result<Values, Failure
         ValueKind::Text | ValueKind::Choice(_) | ValueKind::Other(_) => Values::Texts(texts()),
         ValueKind::Integer => Values::Integers(matches.get_many::<i64>(name).into_iter().flatten().copied().collect()),
         ValueKind::Pair => Values::Pairs(texts().into_iter().map(|text| pair(name, &text)).collect::<Result<_, _>>()?),
-        ValueKind::ContextDirectory => Values::ContextDirectories(paths().into_iter().map(context_directory).collect()),
+        ValueKind::ContextDirectory => Values::ContextDirectories(
+            paths().iter().map(|typed| context_directory(name, typed)).collect::<Result<_, Failure>>()?,
+        ),
         ValueKind::Image(access) => {
             Values::Images(texts().into_iter().map(|text| image(name, text, *access)).collect::<Result<_, _>>()?)
         }
@@ -262,19 +296,37 @@ fn agent(parameter: &str, text: &str) -> Result<AgentValue, Failure> {
     Ok(AgentValue { id: id.to_owned(), socket })
 }
 
-/// A directory as typed; `dir://` may stand before it, as in pipelines that come from Kaniko.
-fn context_directory(typed: PathBuf) -> PathBuf {
-    match typed.as_os_str().as_bytes().strip_prefix(b"dir://") {
-        Some(path) => OsStr::from_bytes(path).into(),
-        None => typed,
+/// A directory, or what one is made of.
+fn context_directory(parameter: &str, typed: &Path) -> Result<DirectoryHandle, Failure> {
+    let place = Place::parse(typed).map_err(|reason| Failure::usage(format!("`--{parameter}`: {reason}")))?;
+    Ok(DirectoryHandle::new(place))
+}
+
+/// Standard input can be read once.
+fn check_standard_input(values: &BTreeMap<String, Values>) -> Result<(), Failure> {
+    let uses = |values: &Values| match values {
+        Values::InputFiles(paths) => paths.iter().filter(|path| path.as_os_str() == "-").count(),
+        values => {
+            let directories = values.directories();
+            directories.iter().filter(|handle| matches!(*handle.place, Place::StandardInput)).count()
+        }
+    };
+    let users: Vec<String> =
+        values.iter().filter(|(_, values)| uses(values) > 0).map(|(name, _)| format!("`{name}`")).collect();
+    match values.values().map(uses).sum() {
+        0 | 1 => Ok(()),
+        count => Err(Failure::usage(format!(
+            "standard input can be read once, and {} want it {count} times",
+            users.join(" and ")
+        ))),
     }
 }
 
-/// `NAME=DIR` or `NAME=docker-image://IMAGE`, as with `docker buildx build`.
+/// `NAME=CONTEXT` or `NAME=docker-image://IMAGE`, as with `docker buildx build`.
 fn named_context(parameter: &str, text: &str) -> Result<(String, ContextSource), Failure> {
     let wrong = |reason: String| {
         Failure::usage(format!("`--{parameter} {text}`: {reason}"))
-            .hint("write `NAME=DIR` or `NAME=docker-image://IMAGE`")
+            .hint("write `NAME=CONTEXT`, as for `--context`, or `NAME=docker-image://IMAGE`")
     };
     let (name, source) = match text.split_once('=') {
         Some((name, source)) if !name.is_empty() && !source.is_empty() => (name, source),
@@ -284,13 +336,10 @@ fn named_context(parameter: &str, text: &str) -> Result<(String, ContextSource),
         let image = image(parameter, typed.to_owned(), RegistryAccess::Pull)?;
         return Ok((name.to_owned(), ContextSource::Image(image)));
     }
-    let path = context_directory(source.into());
-    match source.split_once("://") {
-        Some((scheme, _)) if scheme != "dir" => {
-            Err(wrong(format!("sources of the kind `{scheme}://` are not supported")))
-        }
-        _ if !path.is_dir() => Err(wrong(format!("there is no directory `{}`", path.display()))),
-        _ => Ok((name.to_owned(), ContextSource::Directory(path))),
+    let handle = context_directory(parameter, source.as_ref())?;
+    match &*handle.place {
+        Place::Path(path) if !path.exists() => Err(wrong(format!("there is no directory `{}`", path.display()))),
+        _ => Ok((name.to_owned(), ContextSource::Directory(handle))),
     }
 }
 
@@ -352,12 +401,13 @@ mod tests {
     #[test]
     fn row_54_named_contexts_are_directories_and_images() {
         let read = |text: &str| match named_context("build-context", text) {
-            Ok((name, ContextSource::Directory(path))) => format!("{name}: {}", path.display()),
+            Ok((name, ContextSource::Directory(handle))) => format!("{name}: {}", handle.place),
             Ok((name, ContextSource::Image(image))) => format!("{name}: {} {:?}", image.repository, image.access),
             Err(failure) => failure.to_string(),
         };
         assert_eq!(read("src=src"), "src: src");
         assert_eq!(read("src=dir://src"), "src: src");
+        assert_eq!(read("src=https://example.test/x.git#v1"), "src: https://example.test/x.git#v1");
         assert_eq!(
             read("base=docker-image://registry.test/base:1"),
             format!("base: registry.test/base {:?}", RegistryAccess::Pull)
@@ -367,19 +417,9 @@ mod tests {
             ("=src", "a name and what it stands for are needed"),
             ("src=", "a name and what it stands for are needed"),
             ("src=missing", "there is no directory `missing`"),
-            ("src=https://example.test/x.git", "sources of the kind `https://` are not supported"),
-            ("src=oci-layout://x", "sources of the kind `oci-layout://` are not supported"),
+            ("src=oci-layout://x", "a context can't be had by `oci-layout://`"),
         ] {
             assert!(read(text).contains(reason), "{text}: {}", read(text));
-        }
-    }
-
-    #[test]
-    fn context_directories_may_have_the_scheme_of_kaniko() {
-        for (typed, path) in
-            [("dir:///workspace", "/workspace"), ("dir://sub", "sub"), ("a/dir://b", "a/dir://b"), (".", ".")]
-        {
-            assert_eq!(context_directory(typed.into()), PathBuf::from(path));
         }
     }
 }

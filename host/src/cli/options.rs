@@ -54,6 +54,10 @@ pub struct HostOptions {
     #[arg(long, value_name = "REGISTRY")]
     pub allow_pull: Vec<String>,
 
+    /// Let a step that is not built in fetch files and Git repositories from this host (repeatable; `HOST/PATH` narrows, `*` is any)
+    #[arg(long, value_name = "HOST")]
+    pub allow_fetch: Vec<String>,
+
     /// Let the step run native commands (a Dockerfile's RUN), each in a sandbox
     #[arg(long, env = "STEPRUN_ALLOW_RUN", value_parser = clap::builder::FalseyValueParser::new())]
     pub allow_run: bool,

@@ -5,6 +5,7 @@ mod missing;
 mod origin;
 mod parents;
 mod place;
+mod remote;
 mod walk;
 
 use std::rc::Rc;
@@ -16,9 +17,11 @@ use steprun_ports::{Failure, FileKind, Host, Timestamp};
 pub(crate) use self::missing::failure as missing;
 pub(crate) use self::origin::{Context, Origin};
 pub(crate) use self::place::Destination;
+pub(crate) use self::remote::Remote;
 
 use self::find::{Match, Matches};
 use self::place::{Load, Placer, Style, reading};
+use self::remote::Fetched;
 use crate::clock::Clock;
 use crate::diagnose;
 use crate::draft::Draft;
@@ -47,6 +50,11 @@ pub(crate) struct Request {
     pub(crate) parents: bool,
     /// Whether archives are unpacked.
     pub(crate) unpack: bool,
+    /// Whether archives that were fetched are.
+    pub(crate) unpack_fetched: bool,
+    /// What a fetched source is checked by: a file's digest, or how a commit's name begins.
+    pub(crate) checksum: Option<Text>,
+    pub(crate) keep_git_dir: bool,
     /// The whole instruction.
     pub(crate) span: Span,
 }
@@ -57,6 +65,8 @@ pub(crate) struct Scene<'a, H: Host> {
     /// The Dockerfile that the request is written in.
     pub(crate) source: &'a Source,
     pub(crate) origin: &'a Origin<H>,
+    /// To log in to Git repositories.
+    pub(crate) agents: &'a [H::Agent],
     /// Absolute.
     pub(crate) working_directory: &'a str,
     pub(crate) clock: Clock,
@@ -96,15 +106,14 @@ pub(crate) async fn perform<H: Host>(
         let mut load = Load::new(scene.origin, number);
         match matches {
             Sources::Plain(matches) => {
-                for found in matches {
-                    if excluded(&exclude, found) {
-                        continue;
-                    }
-                    match archive(scene, request, found).await.map_err(place)? {
-                        Some(content) => unpack(&mut placer, content).await.map_err(place)?,
-                        None => placer.copy(&mut load, found, &exclude).await.map_err(place)?,
-                    }
+                for found in matches.iter().filter(|found| !excluded(&exclude, found)) {
+                    put(&mut placer, &mut load, found, request.unpack, &exclude).await.map_err(place)?;
                 }
+            }
+            Sources::Fetched(Fetched { found, .. }) if excluded(&exclude, found) => {}
+            Sources::Fetched(Fetched { origin, found }) => {
+                let mut load = Load::new(origin, placer.draft.source(origin.content()));
+                put(&mut placer, &mut load, found, request.unpack_fetched, &exclude).await.map_err(place)?;
             }
             Sources::WithParents { base, items } => {
                 for item in items.iter().filter(|item| !exclude.excludes(&item.path)) {
@@ -144,15 +153,18 @@ pub(crate) async fn whole<H: Host>(
 }
 
 /// What one source means.
-enum Sources {
+enum Sources<H: Host> {
     Plain(Vec<Match>),
     WithParents { base: String, items: Vec<walk::Item> },
+    Fetched(Fetched<H>),
 }
 
-impl Sources {
+impl<H: Host> Sources<H> {
     fn files(&self) -> usize {
+        let is_file = |found: &&Match| found.stat.kind != FileKind::Directory;
         match self {
-            Self::Plain(matches) => matches.iter().filter(|found| found.stat.kind != FileKind::Directory).count(),
+            Self::Plain(matches) => matches.iter().filter(is_file).count(),
+            Self::Fetched(Fetched { found, .. }) => usize::from(is_file(&found)),
             Self::WithParents { .. } => 0,
         }
     }
@@ -161,10 +173,15 @@ impl Sources {
 async fn find_all<'r, H: Host>(
     scene: &Scene<'_, H>,
     request: &'r Request,
-) -> Result<Vec<(&'r Text, Sources)>, Failure> {
+) -> Result<Vec<(&'r Text, Sources<H>)>, Failure> {
     let mut all = Vec::with_capacity(request.sources.len());
     for text in &request.sources {
         let place = |failure| diagnose::at(scene.source, text.span, failure);
+        if let Some(kind) = Remote::of(&text.value) {
+            let fetched = remote::fetch(scene, request, text, kind).await.map_err(place)?;
+            all.push((text, Sources::Fetched(fetched)));
+            continue;
+        }
         let read = |error| place(reading(&text.value, error));
         let found = if request.parents {
             parents::find(scene.origin, &text.value).await.map_err(read)?
@@ -188,7 +205,7 @@ async fn check_several<H: Host>(
     draft: &mut Draft<H>,
     request: &Request,
     destination: &Destination,
-    found: &[(&Text, Sources)],
+    found: &[(&Text, Sources<H>)],
 ) -> Result<(), Failure> {
     let files = found.iter().map(|(_, sources)| sources.files()).sum::<usize>() + request.heredocs.len();
     if files < 2 || destination.directory {
@@ -219,22 +236,29 @@ fn excluded(exclude: &Patterns, found: &Match) -> bool {
     found.stat.kind != FileKind::Directory && (exclude.excludes(found.name()) || exclude.excludes(&found.named))
 }
 
-async fn archive<H: Host>(
-    scene: &Scene<'_, H>,
-    request: &Request,
+/// Puts one file or directory where it belongs; `unpack` says whether an archive becomes its content.
+async fn put<H: Host>(
+    placer: &mut Placer<'_, H>,
+    load: &mut Load<'_, H>,
     found: &Match,
-) -> Result<Option<H::Snapshot>, Failure> {
-    if !request.unpack || found.stat.kind != FileKind::Regular {
-        return Ok(None);
-    }
-    let opened = scene.host.from_archive(&scene.origin.content(), &found.path).await;
-    opened.map_err(|error| Failure::because(format!("could not unpack `{}`", found.path), error))
-}
-
-async fn unpack<H: Host>(placer: &mut Placer<'_, H>, content: H::Snapshot) -> Result<(), Failure> {
+    unpack: bool,
+    exclude: &Patterns,
+) -> Result<(), Failure> {
+    let content = if unpack { archive(placer.host, load.origin, found).await? } else { None };
+    let Some(content) = content else {
+        return placer.copy(load, found, exclude).await;
+    };
     let origin = Origin::Snapshot(content);
     let number = placer.draft.source(origin.content());
     placer.unpack(&mut Load::new(&origin, number)).await
+}
+
+async fn archive<H: Host>(host: &H, origin: &Origin<H>, found: &Match) -> Result<Option<H::Snapshot>, Failure> {
+    if found.stat.kind != FileKind::Regular {
+        return Ok(None);
+    }
+    let opened = host.from_archive(&origin.content(), &found.path).await;
+    opened.map_err(|error| Failure::because(format!("could not unpack `{}`", found.path), error))
 }
 
 async fn style<H: Host>(scene: &Scene<'_, H>, base: &H::Snapshot, request: &Request) -> Result<Style, Failure> {

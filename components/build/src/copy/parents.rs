@@ -12,7 +12,7 @@ use crate::paths;
 
 /// What a source means: `a/./b/c` keeps `b/`, `a/b/c` keeps all. `**` stands for any number of directories. Symlinks are not
 /// followed behind the pivot. None if a literal path does not exist.
-pub(super) async fn find<H: Host>(origin: &Origin<H>, source: &str) -> Result<Option<Sources>> {
+pub(super) async fn find<H: Host>(origin: &Origin<H>, source: &str) -> Result<Option<Sources<H>>> {
     let (pivot, pattern) = source.split_once("/./").unwrap_or(("", source));
     let literal = !has_wildcards(pivot) && !has_wildcards(pattern);
     let Some((base, _)) = origin.follow(&paths::normal(pivot)).await? else {

@@ -65,25 +65,6 @@ fn the_caret_stands_below_the_source() {
 }
 
 #[test]
-fn rows_112_to_114_remote_sources_are_refused() {
-    for (lines, message) in [
-        ("ADD https://example.test/x /", "ADD of a URL is not supported yet"),
-        ("ADD https://example.test/x.git#main /", "ADD of a Git repository is not supported yet"),
-        ("ADD git@example.test:x/y.git /", "ADD of a Git repository is not supported yet"),
-        ("ENV U=http://x\nADD $U/y /", "ADD of a URL is not supported yet"),
-        ("COPY https://example.test/x /", "COPY can't take a URL"),
-        (
-            "ADD --checksum=sha256:00 Dockerfile /",
-            "`--checksum` is for URLs and Git repositories, and all sources are local",
-        ),
-    ] {
-        let failure = dockerfile(&format!("FROM scratch\n{lines}\n")).fails();
-        assert_eq!(failure.message, message);
-        assert!(failure.position.is_some(), "{lines}");
-    }
-}
-
-#[test]
 fn a_link_out_of_the_context_is_denied() {
     let failure = dockerfile("FROM scratch\nCOPY out /x\n").context(|tree| tree.symlink("out", "/etc/shadow")).fails();
     assert_eq!(failure.kind, FailureKind::Denied);

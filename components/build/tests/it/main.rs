@@ -9,6 +9,7 @@ mod metadata;
 mod mounts;
 mod planning;
 mod platforms;
+mod remote;
 mod rows;
 mod running;
 mod sources;

@@ -6,8 +6,8 @@ use super::registry::{MemoryBlob, referenced};
 use super::tree::{FileTree, Missing, within};
 use super::{MemoryHost, digest};
 use crate::{
-    ArchiveFormat, Blob, Descriptor, Directory, Entry, Error, InputFile, OutputDirectory, OutputFile, OutputImage,
-    Result, Stat, Tree,
+    ArchiveFormat, Blob, Commit, Descriptor, Directory, Entry, Error, InputFile, OutputDirectory, OutputFile,
+    OutputImage, Result, Stat, Tree,
 };
 
 /// A granted directory.
@@ -15,11 +15,16 @@ use crate::{
 pub struct MemoryDirectory {
     name: String,
     pub(super) tree: Rc<FileTree>,
+    commit: Option<Commit>,
 }
 
 impl MemoryDirectory {
     pub(super) fn new(name: &str, tree: FileTree) -> Self {
-        Self { name: name.into(), tree: Rc::new(tree) }
+        Self { name: name.into(), tree: Rc::new(tree), commit: None }
+    }
+
+    pub(super) fn of_commit(self, commit: Commit) -> Self {
+        Self { commit: Some(commit), ..self }
     }
 
     /// Fails as the caller's own system would: what has the mode 0 can't be opened.
@@ -55,6 +60,10 @@ impl Tree for MemoryDirectory {
 impl Directory for MemoryDirectory {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    async fn commit(&self) -> Result<Option<Commit>> {
+        Ok(self.commit.clone())
     }
 }
 

@@ -10,10 +10,11 @@ use super::process::{MemoryAgent, MemorySecret, Runs};
 use super::reference::Reference;
 use super::registry::{MemoryBlob, MemoryRepository, Registries, RegistryEvent};
 use super::snapshot::{self, MemorySnapshot};
+use super::sources::Sources;
 use super::tree::FileTree;
 use crate::{
-    ContextSource, Denial, Descriptor, Digest, Error, Host, ImageArgument, InputFile, Layer, Level, NamedContext,
-    Position, RegistryAccess, ResolvedImage, Result, Source, Task, Tree,
+    Blob, ContextSource, Denial, Descriptor, Digest, Error, Host, ImageArgument, InputFile, Layer, Level, NamedContext,
+    Position, RegistryAccess, RemoteFile, ResolvedImage, Result, Source, Task, Timestamp, Tree,
 };
 
 /// Something that was said.
@@ -47,6 +48,7 @@ pub(super) struct State {
     pub(super) written: BTreeMap<String, Written>,
     pub(super) stdout: Vec<u8>,
     pub(super) runs: Runs,
+    pub(super) sources: Sources,
     resolvable: Option<BTreeSet<String>>,
     platform: Option<String>,
     outputs: BTreeMap<String, String>,
@@ -57,7 +59,7 @@ pub(super) struct State {
 impl State {
     /// One of [`MemoryHost::with_context`]; an empty one of another name.
     fn directory(&self, path: &str) -> MemoryDirectory {
-        MemoryDirectory::new(path, self.contexts.get(path).cloned().unwrap_or_default())
+        self.sources.context(path, self.contexts.get(path).cloned().unwrap_or_default())
     }
 }
 
@@ -318,6 +320,26 @@ impl Host for MemoryHost {
 
     async fn import_layer(&self, file: &MemoryInputFile) -> Result<Layer<MemoryBlob>> {
         snapshot::import_layer(self, &file.read(u64::MAX).await?)
+    }
+
+    async fn from_blob(&self, blob: &MemoryBlob, name: &str, mode: u32, modified: Timestamp) -> Result<MemorySnapshot> {
+        let tree = FileTree::new().file(name, blob.read(u64::MAX).await?).mode(name, mode);
+        Ok(MemorySnapshot::new(self.clone(), tree.modified(name, modified.seconds)))
+    }
+
+    async fn fetch(&self, url: &str, digest: Option<&str>) -> Result<RemoteFile<MemoryBlob>> {
+        let (content, modified) = self.state().sources.file(url, digest)?;
+        Ok(RemoteFile { blob: self.store_blob("application/octet-stream", &content), modified })
+    }
+
+    async fn checkout(
+        &self,
+        reference: &str,
+        commit: Option<&str>,
+        keep_git_dir: bool,
+        agent: Option<&MemoryAgent>,
+    ) -> Result<MemoryDirectory> {
+        self.state_mut().sources.checkout(reference, commit, keep_git_dir, agent)
     }
 
     async fn print(&self, content: &[u8]) -> Result<()> {

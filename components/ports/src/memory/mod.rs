@@ -12,6 +12,7 @@ mod reference;
 mod registry;
 mod run;
 mod snapshot;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -22,6 +23,7 @@ pub use process::{MemoryAgent, MemoryOutcome, MemoryProcess, MemorySecret};
 pub use registry::{MemoryBlob, MemoryRepository, RegistryEvent};
 pub use run::block_on;
 pub use snapshot::MemorySnapshot;
+pub use sources::Checkout;
 pub use tree::{FileTree, Node, NodeKind};
 
 use sha2::{Digest as _, Sha256};

@@ -1,6 +1,7 @@
 //! The calls that a registry answers: manifests, lists, blobs down, blobs up.
 
 mod copy;
+mod file;
 mod lists;
 mod manifests;
 mod pull;
@@ -18,6 +19,7 @@ use tokio::sync::Mutex;
 
 use crate::exchange::Exchange;
 use crate::{Keychain, RepositoryName, Result, RetryPolicy, TlsSettings};
+pub use file::RemoteFile;
 use upload::UploadPlace;
 
 /// Called with a registry and the text of a warning that it sent (`Warning: 299`), once for each text.

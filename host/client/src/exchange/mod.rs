@@ -108,7 +108,8 @@ impl Patience {
         self.wait(reason, asked).await.map(|()| true)
     }
 
-    async fn wait(&mut self, reason: String, asked: Option<std::time::Duration>) -> Result<()> {
+    /// Waits after a failure that made the server ask for a pause, or made it fail for now.
+    pub(crate) async fn wait(&mut self, reason: String, asked: Option<std::time::Duration>) -> Result<()> {
         self.failures += 1;
         match self.policy.pause(self.failures, self.hardship, asked) {
             Some(pause) => {

@@ -3,6 +3,7 @@
 mod authentication;
 mod blobs;
 mod connections;
+mod files;
 mod manifests;
 mod server;
 mod uploads;

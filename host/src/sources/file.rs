@@ -1,0 +1,44 @@
+//! Files behind URLs, into the store.
+
+use std::time::SystemTime;
+
+use steprun_client::{Digest, Url};
+use steprun_snapshot::Descriptor;
+
+use crate::bindings::types;
+use crate::error::{CallError, CallResult};
+use crate::session::Session;
+use crate::store::{BlobHandle, Origin, Sink};
+
+/// No fetched file is larger, in bytes: a server that never ends must not fill every disk.
+const LARGEST: u64 = 64 << 30;
+
+/// A file that was fetched.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Its content.
+    pub blob: BlobHandle,
+    /// When it was last modified, as its server says.
+    pub modified: Option<SystemTime>,
+}
+
+/// Fetches the file behind a URL. Whether that is granted was asked before.
+///
+/// # Errors
+/// `not-found`, `corrupt` if it does not have the digest, `invalid` for a URL of another scheme or one with credentials.
+pub async fn fetch(session: &Session, url: &Url, digest: Option<&Digest>) -> CallResult<Fetched> {
+    let store = session.store()?;
+    let mut sink = Sink(match digest {
+        Some(digest) => store.writer_for(digest)?,
+        None => store.writer()?,
+    });
+    let file = session.client()?.fetch_file(url, LARGEST, &mut sink).await?;
+    let (digest, size) = sink.0.finish(digest.map(|digest| (digest, file.size))).map_err(|error| match error {
+        steprun_snapshot::Error::Corrupt(reason) => {
+            CallError::Error(types::Error::Corrupt(format!("{}: {reason}", super::place_of(url))))
+        }
+        error => error.into(),
+    })?;
+    let descriptor = Descriptor { media_type: "application/octet-stream".to_owned(), digest, size };
+    Ok(Fetched { blob: BlobHandle { descriptor, origin: Origin::Store }, modified: file.modified })
+}
