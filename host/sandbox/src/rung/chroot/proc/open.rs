@@ -5,14 +5,13 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, accessat, open, openat2, readlink};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::follow::{Last, Place};
 use super::listing::{Entries, Entry, read};
 use super::{Asked, Done, Proc, Result};
 use crate::rung::devices::harmless;
 use crate::rung::file::{is, magic, stat, with_text};
-use crate::rung::path::{components, relative};
+use crate::rung::path::relative;
 use crate::rung::procfs::{HIDDEN, LINKS, Node, listed, node};
 use crate::rung::serve::Outcome;
 use crate::sys::notify::Answer;
@@ -41,12 +40,12 @@ impl Asked<'_> {
             }
             Place::Proc(_, Node::Text(..)) if writes(flags) => Err(Errno::ROFS),
             Place::Proc(_, Node::Text(..)) => Err(Errno::NOTDIR),
-            Place::Proc(_, Node::Descriptor(link)) if last == Last::Follow => {
+            Place::Proc(_, Node::Descriptor(_)) if last == Last::Follow => {
                 if flags.contains(OFlags::CREATE | OFlags::EXCL) {
                     return Err(Errno::EXIST);
                 }
                 let file = self.find(&place, last)?;
-                if self.proc.names(&file)? { self.reopen(file, flags) } else { gives(self.share(link)?) }
+                if self.proc.names(&file)? { self.reopen(file, flags) } else { gives(self.share(&file)?) }
             }
             Place::Proc(_, Node::Absent) => Err(Errno::NOENT),
             Place::Proc(_, Node::Link(_) | Node::Descriptor(_)) => Err(Errno::LOOP),
@@ -138,16 +137,17 @@ impl Asked<'_> {
         Ok(Done::Outcome(give(open(magic(file.as_fd()), here, Mode::empty())?, flags)))
     }
 
-    /// What lies outside of the root, as the command's output may, is not opened anew: that could give more than was given. The caller gets the
-    /// same open file once more.
-    fn share(&self, link: &[u8]) -> Result<OwnedFd> {
-        let number = components(link).next_back().and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
-        let process = self.proc.process_at(link).flatten().and_then(Pid::from_raw);
-        let (Some(number), Some(process)) = (number, process) else { return Err(Errno::NOENT) };
-        let held = pidfd_open(process, PidfdFlags::empty())?;
-        // As in `Proc::entry`.
-        self.proc.process_at(link).flatten().ok_or(Errno::NOENT)?;
-        pidfd_getfd(held, number, PidfdGetfdFlags::empty()).map_err(|_| Errno::ACCESS)
+    /// What lies outside of the root is not opened anew: that could give more than was given. It can only be where this process' own output goes, which
+    /// the command has inherited; the caller gets the same open file once more.
+    fn share(&self, file: &OwnedFd) -> Result<OwnedFd> {
+        let wanted = stat(file)?;
+        for output in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
+            let found = stat(output)?;
+            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino) {
+                return rustix::io::fcntl_dupfd_cloexec(output, 0);
+            }
+        }
+        Err(Errno::ACCESS)
     }
 
     /// What a directory of the host's `/proc` holds, as far as the command sees it.
