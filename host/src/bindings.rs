@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
     with: {
         "steprun:step/context.directory": crate::context::DirectoryHandle,
         "steprun:step/registry.repository": crate::registry::RepositoryHandle,
+        "steprun:step/registry.catalog": crate::registry::CatalogHandle,
         "steprun:step/store.blob": crate::store::BlobHandle,
         "steprun:step/snapshots.snapshot": crate::snapshots::SnapshotHandle,
         "steprun:step/inputs.input-file": crate::inputs::InputFileHandle,

@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use steprun_client::{Digest, RepositoryName, Selector, Tag};
+use steprun_client::{Digest, RepositoryName, Selector};
 
 use crate::bindings::exported::{RegistryAccess, ValueKind};
 use crate::cli::arguments::{Arguments, ContextSource, ImageValue, SecretSource, Values};
 use crate::cli::options::HostOptions;
 use crate::error::{CallError, CallResult};
 use crate::policy::{self, Policies};
+use crate::registry::Place;
 
 /// From where the images that a step's input names may be pulled. Asking for a name is itself a way out for data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,9 +115,9 @@ pub struct Names {
 
 impl Scope {
     /// The image that was typed.
-    pub fn of(tag: Option<&Tag>, digest: Option<&Digest>) -> Self {
+    pub fn of(tag: Option<&str>, digest: Option<&Digest>) -> Self {
         let names = Names {
-            tags: tag.map(|tag| tag.as_str().to_owned()).into_iter().collect(),
+            tags: tag.map(str::to_owned).into_iter().collect(),
             digests: digest.map(ToString::to_string).into_iter().collect(),
         };
         Self::Named(Arc::new(Mutex::new(names)))
@@ -273,7 +274,7 @@ fn grants_of(values: &Values) -> Vec<Grant> {
         items.iter().map(|item| Grant { capability, subject: subject(item) }).collect()
     }
     match values {
-        Values::Flag(_) | Values::Texts(_) | Values::Integers(_) | Values::Pairs(_) => Vec::new(),
+        Values::Flag(_) | Values::Texts(_) | Values::Integers(_) | Values::Pairs(_) | Values::Times(_) => Vec::new(),
         Values::ContextDirectories(handles) => each("context.read", handles, |handle| handle.place.to_string()),
         Values::InputFiles(paths) => each("file.read", paths, |path| path.display().to_string()),
         Values::OutputFiles(paths) | Values::OutputDirectories(paths) => {
@@ -281,8 +282,9 @@ fn grants_of(values: &Values) -> Vec<Grant> {
         }
         Values::Images(images) => images
             .iter()
-            .map(|image| Grant { capability: capability(image.access), subject: image_subject(image) })
+            .map(|image| Grant { capability: image_capability(image), subject: image_subject(image) })
             .collect(),
+        Values::Catalogs(registries) => each("registry.catalog", registries, ToString::to_string),
         Values::Secrets(secrets) => each("secret.use", secrets, |secret| match &secret.source {
             SecretSource::File(path) => format!("{} ({})", secret.id, path.display()),
             SecretSource::Variable(name) => format!("{} (${name})", secret.id),
@@ -300,19 +302,28 @@ fn grants_of(values: &Values) -> Vec<Grant> {
 
 fn context_grant(name: &str, source: &ContextSource) -> Grant {
     match source {
-        ContextSource::Directory(path) => {
-            Grant { capability: "context.read", subject: format!("{} (as {name})", path.display()) }
+        ContextSource::Directory(handle) => {
+            Grant { capability: "context.read", subject: format!("{} (as {name})", handle.place) }
         }
         ContextSource::Image(image) => {
-            Grant { capability: capability(image.access), subject: format!("{} (as {name})", image_subject(image)) }
+            Grant { capability: image_capability(image), subject: format!("{} (as {name})", image_subject(image)) }
         }
     }
 }
 
+fn image_capability(image: &ImageValue) -> &'static str {
+    match (&image.place, image.access) {
+        (Place::Registry(_), access) => capability(access),
+        (Place::Local(_), RegistryAccess::Pull) => "file.read",
+        (Place::Local(_), RegistryAccess::Push | RegistryAccess::Delete) => "file.write",
+    }
+}
+
 fn image_subject(image: &ImageValue) -> String {
-    match image.access {
-        RegistryAccess::Pull => format!("{} ({})", image.repository, image.typed),
-        RegistryAccess::Push | RegistryAccess::Delete => image.repository.to_string(),
+    match (&image.place, image.access) {
+        (Place::Registry(name), RegistryAccess::Pull) => format!("{name} ({})", image.typed),
+        (Place::Registry(name), RegistryAccess::Push | RegistryAccess::Delete) => name.to_string(),
+        (Place::Local(images), _) => images.path().display().to_string(),
     }
 }
 
@@ -334,6 +345,12 @@ pub fn granted_by(kind: &ValueKind) -> Option<&'static str> {
             RegistryAccess::Push => "reads from and writes to the repository",
             RegistryAccess::Delete => "reads from, writes to and deletes in the repository",
         }),
+        ValueKind::Place(access) => Some(match access {
+            RegistryAccess::Pull => "reads from the repository, file or directory",
+            RegistryAccess::Push => "reads from and writes to the repository, file or directory",
+            RegistryAccess::Delete => "reads from, writes to and deletes in the repository, file or directory",
+        }),
+        ValueKind::Catalog => Some("lists the registry's repositories"),
         ValueKind::File(crate::bindings::exported::FileAccess::Read) => Some("reads the file"),
         ValueKind::File(crate::bindings::exported::FileAccess::Write) => Some("writes the file"),
         ValueKind::OutputDirectory => Some("writes in the directory"),

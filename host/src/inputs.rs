@@ -3,18 +3,20 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
 use crate::bindings::inputs::{self, Host, HostAgent, HostInputFile, HostInputFileWithStore, HostSecret};
 use crate::bindings::types;
-use crate::calls::{blocking, session, table_get};
+use crate::calls::{blocking, session, table_get, table_push};
 use crate::cli::arguments::{AgentValue, ContextSource, ImageValue, SecretSource, SecretValue, Values};
 use crate::context::DirectoryHandle;
 use crate::error::{CallError, CallResult};
 use crate::grants::Scope;
+use crate::local::LocalImages;
 use crate::outputs::{OutputDirectoryHandle, OutputFileHandle};
-use crate::registry::RepositoryHandle;
+use crate::registry::{CatalogHandle, Place, RepositoryHandle};
 use crate::session::{Session, State};
 use crate::sources;
 
@@ -103,16 +105,17 @@ impl State {
     /// The grant of an image.
     fn image(&mut self, image: ImageValue) -> wasmtime::Result<inputs::Image> {
         let pull_only = image.access == crate::bindings::exported::RegistryAccess::Pull;
-        let scope = if pull_only && !self.session.built_in {
-            Scope::of(image.tag.as_ref(), image.digest.as_ref())
-        } else {
-            Scope::Whole
+        let scope = match image.place {
+            Place::Registry(_) if pull_only && !self.session.built_in => {
+                Scope::of(image.tag.as_deref(), image.digest.as_ref())
+            }
+            _ => Scope::Whole,
         };
-        let handle = RepositoryHandle { name: image.repository, access: image.access, scope };
+        let handle = RepositoryHandle { place: image.place, access: image.access, scope };
         Ok(inputs::Image {
             repository: self.table.push(handle)?,
             typed: image.typed,
-            tag: image.tag.map(|tag| tag.to_string()),
+            tag: image.tag,
             digest: image.digest.map(|digest| digest.to_string()),
         })
     }
@@ -179,9 +182,18 @@ impl Host for State {
 
     fn repositories(&mut self, name: String) -> wasmtime::Result<Vec<Resource<RepositoryHandle>>> {
         let names = self.values(&name, of!(Values::Repositories))?;
-        self.push_all(
-            names.into_iter().map(|(name, access)| RepositoryHandle { name, access, scope: Scope::Whole }).collect(),
-        )
+        let handle = |(name, access)| RepositoryHandle { place: Place::Registry(name), access, scope: Scope::Whole };
+        self.push_all(names.into_iter().map(handle).collect())
+    }
+
+    fn catalogs(&mut self, name: String) -> wasmtime::Result<Vec<Resource<CatalogHandle>>> {
+        let registries = self.values(&name, of!(Values::Catalogs))?;
+        self.push_all(registries.into_iter().map(CatalogHandle).collect())
+    }
+
+    fn times(&mut self, name: String) -> wasmtime::Result<Vec<types::Timestamp>> {
+        let times = self.values(&name, of!(Values::Times))?;
+        Ok(times.into_iter().map(|seconds| types::Timestamp { seconds, nanoseconds: 0 }).collect())
     }
 
     fn input_files(&mut self, name: String) -> wasmtime::Result<Vec<Resource<InputFileHandle>>> {
@@ -270,6 +282,18 @@ impl<T: Send + 'static> HostInputFileWithStore<T> for HasSelf<State> {
         let file = table_get(accessor, &handle)?;
         let content = file.open(&session(accessor)).await?;
         blocking(move || read(content, &file.path, limit)).await
+    }
+
+    async fn images(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<InputFileHandle>,
+    ) -> CallResult<Resource<RepositoryHandle>> {
+        let (session, file) = (session(accessor), table_get(accessor, &handle)?);
+        let images = Arc::new(LocalImages::detected(file.path));
+        let opened = Arc::clone(&images);
+        blocking(move || opened.open(session.store()?).map(drop)).await?;
+        let access = crate::bindings::exported::RegistryAccess::Pull;
+        table_push(accessor, RepositoryHandle { place: Place::Local(images), access, scope: Scope::Whole })
     }
 
     async fn read_ignore_file(

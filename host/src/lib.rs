@@ -4,6 +4,7 @@
 //! [`inputs`], [`outputs`], [`progress`]. Each has its check at its door. [`grants`] shows all that arguments can grant; ARCHITECTURE.md shows
 //! the house.
 
+pub mod auth;
 pub mod bindings;
 pub mod calls;
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod grants;
 pub mod inputs;
 pub mod inspect;
 pub mod limits;
+pub mod local;
 pub mod outputs;
 pub mod policy;
 pub mod progress;

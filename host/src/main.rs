@@ -6,7 +6,7 @@ use steprun::cli::options::ProgressMode;
 use steprun::cli::{self, Invocation};
 use steprun::exit::Failure;
 use steprun::progress::Display;
-use steprun::{component, doctor, inspect, run, serve};
+use steprun::{auth, component, doctor, inspect, run, serve};
 
 fn main() -> ExitCode {
     // Started by ourselves, for a command that is to run in a sandbox.
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<(), Failure> {
-    let invocation = match Invocation::parse(cli::called_as(std::env::args_os().collect())) {
+    let invocation = match Invocation::parse(cli::of_host(cli::called_as(std::env::args_os().collect()))) {
         Ok(invocation) => invocation,
         Err(refused) => return cli::report(&refused),
     };
@@ -36,6 +36,7 @@ fn start() -> Result<(), Failure> {
         match invocation {
             Invocation::Step { step, before, after } => run::step(step, before, after).await,
             Invocation::Inspect(inspect, options) => inspect::inspect(inspect, &options).await,
+            Invocation::Auth(command, options) => auth::auth(command, &options).await,
             Invocation::Extract(extract) => component::extract(&extract.step, extract.file),
             Invocation::Doctor(doctor, options) => doctor::doctor(&doctor, &options),
             Invocation::Serve(serve, options) => serve::serve(serve, &options).await,

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
+use steprun_client::Progress;
 use steprun_snapshot::{Descriptor, output};
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
@@ -12,11 +13,12 @@ use crate::bindings::outputs::{
     self, Host, HostOutputDirectory, HostOutputDirectoryWithStore, HostOutputFile, HostOutputFileWithStore,
     HostWithStore,
 };
+use crate::bindings::types;
 use crate::calls::{blocking, session, table_get};
 use crate::error::{CallError, CallResult};
 use crate::exit::Failure;
 use crate::session::{Session, State};
-use crate::store::BlobHandle;
+use crate::store::{BlobHandle, Origin};
 use crate::terminal::Filter;
 
 /// Named results, sorted.
@@ -63,9 +65,12 @@ impl OutputDirectoryHandle {
 }
 
 /// A blob of the store on its way into a file.
-struct StoredBlob {
-    descriptor: Descriptor,
-    path: PathBuf,
+#[derive(Debug)]
+pub struct StoredBlob {
+    /// Media type, digest and size.
+    pub descriptor: Descriptor,
+    /// Where the store has it.
+    pub path: PathBuf,
 }
 
 impl output::Blob for StoredBlob {
@@ -86,7 +91,8 @@ fn stored(session: &Session, runtime: &tokio::runtime::Handle, blobs: Vec<BlobHa
         .collect()
 }
 
-fn references(blobs: &[StoredBlob]) -> Vec<&dyn output::Blob> {
+/// Blobs as those who write them want them.
+pub fn references(blobs: &[StoredBlob]) -> Vec<&dyn output::Blob> {
     blobs.iter().map(|blob| blob as &dyn output::Blob).collect()
 }
 
@@ -158,22 +164,57 @@ impl<T: Send + 'static> HostOutputFileWithStore<T> for HasSelf<State> {
         .await
     }
 
-    async fn write_image(
+    async fn write_blob(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<OutputFileHandle>,
+        blob: Resource<BlobHandle>,
+    ) -> CallResult<()> {
+        let (session, file, blob) = (session(accessor), table_get(accessor, &handle)?, table_get(accessor, &blob)?);
+        if let (Origin::Repository(repository), true) = (&blob.origin, file.is_standard_output())
+            && blob.file(session.store()?).is_none()
+        {
+            // What is only passed on needs no room on the disk.
+            let (client, Descriptor { digest, size, .. }) = (session.client()?, &blob.descriptor);
+            let mut out = tokio::io::stdout();
+            return Ok(client
+                .pull_blob(repository, digest, Some(*size), &mut out, &Progress::none())
+                .await
+                .map(drop)?);
+        }
+        let runtime = tokio::runtime::Handle::current();
+        blocking(move || {
+            let path = blob.fetch(&session, &runtime)?;
+            file.write_with(|out| {
+                let mut content = std::fs::File::open(&path).map_err(steprun_snapshot::Error::io("open", &path))?;
+                io::copy(&mut content, out).map(drop).map_err(steprun_snapshot::Error::io("copy", &path))
+            })
+        })
+        .await
+    }
+
+    async fn write_images(
         accessor: &Accessor<T, Self>,
         handle: Resource<OutputFileHandle>,
         format: outputs::ArchiveFormat,
-        image: outputs::Image,
+        images: Vec<outputs::Image>,
         blobs: Vec<Resource<BlobHandle>>,
     ) -> CallResult<()> {
         let (session, file, blobs) = (session(accessor), table_get(accessor, &handle)?, all(accessor, &blobs)?);
-        let format = match format {
-            outputs::ArchiveFormat::Docker => output::ArchiveFormat::Docker,
-            outputs::ArchiveFormat::Oci => output::ArchiveFormat::Oci,
-        };
+        let images: Vec<output::Image> = images.into_iter().map(image_of).collect();
         let runtime = tokio::runtime::Handle::current();
         blocking(move || {
             let blobs = stored(&session, &runtime, blobs)?;
-            file.write_with(|out| output::stream_archive(out, format, &image_of(image), &references(&blobs)))
+            let format = match format {
+                outputs::ArchiveFormat::Docker => output::ArchiveFormat::Docker,
+                outputs::ArchiveFormat::Oci => output::ArchiveFormat::Oci,
+                outputs::ArchiveFormat::Layout => {
+                    let mut images = images.iter();
+                    return Ok(
+                        images.try_for_each(|image| output::write_layout(&file.path, image, &references(&blobs)))?
+                    );
+                }
+            };
+            file.write_with(|out| output::stream_archive(out, format, &images, &references(&blobs)))
         })
         .await
     }
@@ -204,6 +245,14 @@ impl<T: Send + 'static> HostOutputDirectoryWithStore<T> for HasSelf<State> {
             Ok(output::write_layout(&directory.path, &image_of(image), &references(&blobs))?)
         })
         .await
+    }
+
+    async fn collect_garbage(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<OutputDirectoryHandle>,
+    ) -> CallResult<Vec<types::Digest>> {
+        let directory = table_get(accessor, &handle)?;
+        blocking(move || Ok(output::collect_garbage(&directory.path)?)).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use steprun_client::RepositoryName;
+use steprun_client::{RegistryName, RepositoryName};
 use steprun_sandbox::Rung;
 
 use crate::bindings::exported::RegistryAccess;
@@ -149,6 +149,7 @@ impl Policies {
         for values in arguments.values.values() {
             values.repositories().into_iter().try_for_each(|(name, access)| self.check_repository(name, access))?;
             values.sources()?.iter().try_for_each(|place| self.check_source(place))?;
+            values.catalogs().iter().try_for_each(|registry| self.check_catalog(registry))?;
         }
         Ok(())
     }
@@ -184,6 +185,22 @@ impl Policies {
                 Err(CallError::denied("sources.fetch", place, reason, None))
             }
         }
+    }
+
+    /// Fails unless all of a registry may be read.
+    ///
+    /// # Errors
+    /// `denied`.
+    pub fn check_catalog(&self, registry: &RegistryName) -> CallResult<()> {
+        for Policy { file, rules } in &self.0 {
+            // A pattern for a part of the registry does not cover a name without a path.
+            let whole = |pattern: &String| covers(pattern, registry.as_str());
+            if rules.registries.pull.as_ref().is_some_and(|list| !list.iter().any(whole)) {
+                let reason = format!("`registries.pull` in the policy `{}` does not name all of it", file.display());
+                return Err(CallError::denied("registry.catalog", registry, reason, None));
+            }
+        }
+        Ok(())
     }
 
     /// Fails unless commands may run at all.
@@ -283,6 +300,8 @@ mod tests {
             ("*.example", "example/a", false),
             ("docker.io/library", "index.docker.io/library/debian", true),
             ("r.example", "r.example.org/a", false),
+            ("r.example", "r.example", true),
+            ("r.example/a", "r.example", false),
         ] {
             assert_eq!(covers(pattern, name), fits, "{pattern} {name}");
         }

@@ -90,7 +90,7 @@ impl Session {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let made = Client::new(client_config(&self.options, &self.display))?;
+        let made = client(&self.options, &self.display)?;
         Ok(self.client.get_or_init(|| made))
     }
 
@@ -117,6 +117,14 @@ impl Session {
     pub fn results(&self) -> Results {
         self.results.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// A client of registries, as flags and environment say.
+///
+/// # Errors
+/// For certificates that can't be read.
+pub fn client(options: &HostOptions, display: &Arc<Display>) -> steprun_client::Result<Client> {
+    Client::new(client_config(options, display))
 }
 
 fn client_config(options: &HostOptions, display: &Arc<Display>) -> Config {
@@ -165,6 +173,10 @@ impl From<steprun_client::Error> for CallError {
             Error::Corrupt { .. } => Contract::Corrupt(message),
             Error::Invalid { .. } => Contract::Invalid(message),
             Error::Io { .. } => Contract::Io(message),
+            // The distribution-spec's word for what a registry does not do, and HTTP's.
+            Error::Refused { status, ref code, .. } if status == 405 || code.as_deref() == Some("UNSUPPORTED") => {
+                Contract::Unsupported(message)
+            }
             _ => Contract::Other(Some(message)),
         })
     }

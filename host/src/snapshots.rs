@@ -199,6 +199,16 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
         layer.map(|layer| layer_out(accessor, layer)).transpose()
     }
 
+    async fn write_file(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<SnapshotHandle>,
+        path: String,
+        to: Resource<OutputFileHandle>,
+    ) -> CallResult<()> {
+        let (snapshot, to) = (table_get(accessor, &handle)?.0, table_get(accessor, &to)?);
+        blocking(move || to.write_with(|out| snapshot.write_file(&path, out))).await
+    }
+
     async fn export(
         accessor: &Accessor<T, Self>,
         handle: Resource<SnapshotHandle>,

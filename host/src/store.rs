@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use steprun_client::{FileSource, Progress, RepositoryName};
-use steprun_snapshot::{BlobWriter, Descriptor, Fetch, Store};
+use steprun_snapshot::{BlobWriter, Descriptor, Fetch, Recompression, Store};
 use tokio::io::AsyncWrite;
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
-use crate::bindings::store::{Host, HostBlob, HostBlobWithStore, HostWithStore};
+use crate::bindings::store::{Host, HostBlob, HostBlobWithStore, HostWithStore, LayerCompression};
 use crate::bindings::types;
 use crate::calls::{blocking, session, table_get, table_push};
 use crate::error::{CallError, CallResult};
+use crate::local::LocalImages;
 use crate::session::{Session, State};
 
 /// Where a blob's bytes are.
@@ -21,6 +22,8 @@ pub enum Origin {
     Store,
     /// In a repository that the step may pull from.
     Repository(RepositoryName),
+    /// In a file or directory that an argument named.
+    Local(Arc<LocalImages>),
 }
 
 /// A blob.
@@ -43,7 +46,14 @@ impl BlobHandle {
         if self.is_in(store) {
             return Ok(path);
         }
-        let Origin::Repository(repository) = &self.origin else { return Err(self.lost()) };
+        let repository = match &self.origin {
+            Origin::Repository(repository) => repository,
+            Origin::Local(images) => {
+                images.open(store)?.store_blob(store, &self.descriptor)?;
+                return Ok(path);
+            }
+            Origin::Store => return Err(self.lost()),
+        };
         let mut sink = Sink(store.writer_for(&self.descriptor.digest)?);
         let client = session.client()?;
         let (digest, size) = (&self.descriptor.digest, self.descriptor.size);
@@ -130,6 +140,26 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
             let size = content.len() as u64;
             let digest = session.store()?.put_bytes(&content)?;
             Ok(BlobHandle { descriptor: Descriptor { media_type, digest, size }, origin: Origin::Store })
+        })
+        .await?;
+        table_push(accessor, blob)
+    }
+
+    async fn recompress(
+        accessor: &Accessor<T, Self>,
+        layer: Resource<BlobHandle>,
+        compression: LayerCompression,
+    ) -> CallResult<Resource<BlobHandle>> {
+        let (session, layer) = (session(accessor), table_get(accessor, &layer)?);
+        let compression = match compression {
+            LayerCompression::Gzip => Recompression::Gzip,
+            LayerCompression::Zstd => Recompression::Zstd,
+        };
+        let runtime = tokio::runtime::Handle::current();
+        let blob = blocking(move || {
+            layer.fetch(&session, &runtime)?;
+            let descriptor = steprun_snapshot::recompress(session.store()?, &layer.descriptor.digest, compression)?;
+            Ok(BlobHandle { descriptor, origin: Origin::Store })
         })
         .await?;
         table_push(accessor, blob)

@@ -20,7 +20,7 @@ mod tools;
 mod tree;
 mod user;
 
-pub use base::{Base, Layer};
+pub use base::{Base, Layer, push_index};
 pub use context::{Context, MTIME};
 pub use git::{COMMITTED, Repositories, Repository};
 pub use judges::{inspect, layers, layout_of, raw_manifest, skopeo_copy, unpack};

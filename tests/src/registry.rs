@@ -1,5 +1,6 @@
 //! Debian's `docker-registry` on loopback: the reference implementation that users run.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -109,6 +110,19 @@ impl Registry {
         let hex = digest.strip_prefix("sha256:").unwrap();
         let blobs = self.directory.path().join("data/docker/registry/v2/blobs/sha256");
         blobs.join(&hex[..2]).join(hex).join("data")
+    }
+
+    /// The tags of a repository, and the digests that they stand for.
+    pub fn tags(&self, repository: &str) -> BTreeMap<String, String> {
+        let tags =
+            self.directory.path().join("data/docker/registry/v2/repositories").join(repository).join("_manifests/tags");
+        let read = |entry: std::io::Result<fs::DirEntry>| {
+            let entry = entry.unwrap();
+            // A tag that was deleted leaves its directory.
+            let digest = fs::read_to_string(entry.path().join("current/link")).ok()?;
+            Some((entry.file_name().into_string().unwrap(), digest))
+        };
+        fs::read_dir(tags).into_iter().flatten().filter_map(read).collect()
     }
 
     /// The repositories that anything was put into.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use steprun_tests::{Base, Layer, Registry, User, inspect, raw_manifest, sha256};
+use steprun_tests::{Base, Layer, Registry, User, inspect, push_index, raw_manifest, sha256};
 
 fn push(registry: &Registry, image: &str, content: &[u8]) -> String {
     let layer = Layer::new()
@@ -11,33 +11,6 @@ fn push(registry: &Registry, image: &str, content: &[u8]) -> String {
         .file("etc/file", 0o600, (1, 2), content)
         .symlink("link", "etc/file");
     Base::new(json!({ "Cmd": ["x"] })).layer(layer).push(registry, image)
-}
-
-/// An index of two images, pushed by hand.
-fn push_index(user: &User, registry: &Registry, image: &str) -> String {
-    let layout = user.home().join("index");
-    let first = Base::new(json!({})).layer(Layer::new().file("a", 0o644, (0, 0), b"a")).write(&layout);
-    let second = Base::new(json!({ "Cmd": ["b"] })).layer(Layer::new().file("b", 0o644, (0, 0), b"b")).write(&layout);
-    let kind = "application/vnd.oci.image.manifest.v1+json";
-    let child = |digest: &str, architecture: &str| {
-        let size = fs::metadata(layout.join("blobs").join(digest.replace(':', "/"))).unwrap().len();
-        json!({ "mediaType": kind, "digest": digest, "size": size, "platform": { "os": "linux", "architecture": architecture } })
-    };
-    let index_kind = "application/vnd.oci.image.index.v1+json";
-    let index = json!({ "schemaVersion": 2, "mediaType": index_kind, "manifests": [child(&first, "amd64"), child(&second, "arm64")] }).to_string();
-    let digest = sha256(index.as_bytes());
-    fs::write(layout.join("blobs").join(digest.replace(':', "/")), &index).unwrap();
-    let top = json!({ "schemaVersion": 2, "manifests": [{
-        "mediaType": index_kind, "digest": digest, "size": index.len(), "annotations": { "org.opencontainers.image.ref.name": "image" }
-    }] });
-    fs::write(layout.join("index.json"), top.to_string()).unwrap();
-    let options = ["--dest-tls-verify=false".to_owned()];
-    steprun_tests::skopeo_copy(
-        &format!("oci:{}:image", layout.display()),
-        &format!("docker://{}", registry.image(image)),
-        &options,
-    );
-    digest
 }
 
 #[test]
@@ -71,7 +44,7 @@ fn copy_between_a_guarded_and_a_private_registry() {
 #[test]
 fn an_index_stays_an_index() {
     let (user, from, to) = (User::new(), Registry::plain(), Registry::plain());
-    let digest = push_index(&user, &from, "app:1");
+    let digest = push_index(user.home(), &from, "app:1");
     assert_eq!(sha256(&raw_manifest(&from, "app:1")), digest, "skopeo keeps it");
     for target in [from.image("other:1"), to.image("app:1")] {
         user.succeeds(["promote", "copy", &from.image("app:1"), &target]);
@@ -169,4 +142,127 @@ fn broken_content_is_never_promoted() {
     fs::write(&layer, content).unwrap();
     user.fails(4, ["promote", "copy", &from.image("app:1"), &to.image("app:1")]).prints_nothing();
     assert!(to.repositories().is_empty());
+}
+
+/// Places beside registries: what goes into one comes out of it, and skopeo reads what we write.
+#[test]
+fn images_live_in_files_and_directories() {
+    let (user, from, to) = (User::new(), Registry::plain(), Registry::plain());
+    let digest = push_index(user.home(), &from, "app:1");
+    let image = push(&from, "one:1", b"x");
+    for (number, place) in ["oci:layout:v1", "oci-archive:index.tar:v1"].into_iter().enumerate() {
+        user.succeeds(["promote", "copy", &from.image("app:1"), place]).prints_nothing();
+        assert_eq!(user.succeeds(["promote", "digest", place]).line(), digest, "{place}");
+        let back = format!("back{number}:1");
+        user.succeeds(["promote", "copy", place, &to.image(&back)]).prints_nothing();
+        assert_eq!(sha256(&raw_manifest(&to, &back)), digest);
+    }
+    for (number, place) in
+        ["oci:layout:v2", "oci-archive:one.tar", "docker-archive:saved.tar:r.example/app:1", "dir:dir"]
+            .into_iter()
+            .enumerate()
+    {
+        user.succeeds(["promote", "copy", &from.image("one:1"), place]).prints_nothing();
+        let transport = place.replacen(':', &format!(":{}/", user.home().display()), 1);
+        let theirs = steprun_tests::tool("skopeo").args(["inspect", "--raw", &transport]).output().unwrap();
+        assert!(theirs.status.success(), "{place}: {}", String::from_utf8_lossy(&theirs.stderr));
+        let back = format!("single{number}:1");
+        user.succeeds(["promote", "copy", place, &to.image(&back)]);
+        assert_eq!(sha256(&raw_manifest(&to, &back)), image, "{place}");
+        assert_eq!(user.succeeds(["promote", "cat", place, "etc/file"]).text(), "x", "{place}");
+    }
+    assert_eq!(user.succeeds(["promote", "validate", "--remote", "oci:layout:v1"]).text(), "PASS: oci:layout:v1\n");
+    user.fails(1, ["promote", "digest", "oci:layout"]).says(&["holds 2 images", "v1, v2"]);
+    user.fails(1, ["promote", "digest", "oci:nowhere:v1"]).prints_nothing();
+    user.fails(2, ["promote", "digest", "oci:"]).says(&["names no file or directory"]);
+}
+
+/// Larger than the memory that a step has: nothing of it passes through.
+#[test]
+fn archives_and_blobs_of_any_size_are_moved() {
+    let (user, registry) = (User::new(), Registry::plain());
+    let mut random = vec![0_u8; 300 << 20];
+    let mut state = 1_u64;
+    for chunk in random.chunks_mut(8) {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        chunk.copy_from_slice(&state.to_be_bytes()[..chunk.len()]);
+    }
+    let digest = Base::new(json!({})).layer(Layer::new().file("big", 0o644, (0, 0), &random)).push(&registry, "big:1");
+    user.succeeds(["promote", "pull", &registry.image("big:1"), "big.tar"]).prints_nothing();
+    assert_eq!(user.succeeds(["promote", "push", "big.tar", &registry.image("again:1")]).digest(), digest);
+    user.succeeds(["promote", "pull", "--format", "oci", &registry.image("big:1"), "layout"]).prints_nothing();
+    assert_eq!(user.succeeds(["promote", "push", "layout", &registry.image("again:2")]).digest(), digest);
+    let layer = &steprun_tests::layers(&registry, "big:1")[0];
+    let blob = user.succeeds(["promote", "blob", &registry.image(&format!("big@{layer}"))]);
+    assert_eq!(&sha256(&blob.stdout), layer);
+    let file = user.succeeds(["promote", "cat", &registry.image("big:1"), "big"]);
+    assert!(file.stdout == random, "{} bytes", file.stdout.len());
+}
+
+#[test]
+fn what_belongs_to_an_image_is_copied_with_it() {
+    let (user, from, to) = (User::new(), Registry::plain(), Registry::plain());
+    push(&from, "app:1", b"x");
+    let subject = user.succeeds(["promote", "manifest", &from.image("app:1"), "--format", "json"]);
+    let subject: Value = serde_json::from_slice(&subject.stdout).unwrap();
+    let descriptor = json!({"mediaType": subject["mediaType"], "digest": subject["digest"], "size": subject["size"]});
+    let layout = user.home().join("signature");
+    let digest = Base::new(json!({})).layer(Layer::new().file("signature", 0o644, (0, 0), b"s")).write(&layout);
+    let path = layout.join("blobs").join(digest.replace(':', "/"));
+    let mut manifest: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    manifest["subject"] = descriptor;
+    manifest["artifactType"] = json!("application/vnd.example.signature");
+    let manifest = manifest.to_string();
+    let signature = sha256(manifest.as_bytes());
+    fs::write(layout.join("blobs").join(signature.replace(':', "/")), &manifest).unwrap();
+    let entry = json!({"mediaType": subject["mediaType"], "digest": signature, "size": manifest.len()});
+    fs::write(layout.join("index.json"), json!({"schemaVersion": 2, "manifests": [entry]}).to_string()).unwrap();
+    let place = format!("oci:{}", layout.display());
+    user.succeeds(["promote", "copy", &place, &from.image(&format!("app@{signature}"))]);
+    let expected = format!("{signature} application/vnd.example.signature\n");
+    assert_eq!(user.succeeds(["promote", "referrers", &from.image("app:1")]).text(), expected);
+    user.succeeds(["promote", "copy", "--referrers", &from.image("app:1"), &to.image("app:1")]).prints_nothing();
+    assert_eq!(user.succeeds(["promote", "referrers", &to.image("app:1")]).text(), expected);
+    assert!(user.succeeds(["promote", "tree", &to.image("app:1")]).text().ends_with(&format!("└── {expected}")));
+    user.succeeds(["promote", "copy", "--referrers", &from.image("app:1"), "oci:kept:1"]);
+    assert_eq!(user.succeeds(["promote", "referrers", "oci:kept:1"]).text(), expected);
+}
+
+#[test]
+fn layers_are_recompressed() {
+    let (user, registry) = (User::new(), Registry::plain());
+    let digest = push(&registry, "app:1", &vec![7; 1 << 20]);
+    let copy = |to: &str, word: &str| {
+        user.succeeds(["promote", "copy", "--recompress", word, &registry.image("app:1"), &registry.image(to)])
+            .prints_nothing();
+        raw_manifest(&registry, to)
+    };
+    assert_eq!(sha256(&copy("app:gzip", "gzip")), digest);
+    let zstd: Value = serde_json::from_slice(&copy("app:zstd", "zstd")).unwrap();
+    assert_eq!(zstd["layers"][0]["mediaType"], "application/vnd.oci.image.layer.v1.tar+zstd");
+    let file = user.succeeds(["promote", "cat", &registry.image("app:zstd"), "etc/file"]);
+    assert!(file.stdout == vec![7; 1 << 20]);
+    assert_eq!(inspect(&registry, "app:zstd", true)["config"]["Cmd"], json!(["x"]));
+}
+
+#[test]
+fn logins_are_kept_and_used() {
+    let (user, registry) = (User::new(), Registry::htpasswd());
+    let address = registry.address();
+    assert_eq!(user.fails(1, ["auth", "get", address]).text(), "credentials not found in native keychain\n");
+    let login = ["promote", "auth", "login", address, "-u", steprun_tests::USER, "--password-stdin"];
+    let outcome = user.steprun(login).input(format!("{}\n", steprun_tests::PASSWORD)).run().succeeded();
+    outcome.prints_nothing().says(&["logged in via", ".docker/config.json", "unencrypted"]);
+    let file = user.home().join(".docker/config.json");
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions()) & 0o777, 0o600);
+    let expected = format!("{{\"Username\":\"{}\",\"Secret\":\"{}\"}}\n", steprun_tests::USER, steprun_tests::PASSWORD);
+    assert_eq!(user.succeeds(["auth", "get", address]).text(), expected);
+    assert_eq!(user.steprun(["auth", "get"]).input(format!("{address}\n")).run().succeeded().text(), expected);
+    assert_eq!(user.succeeds(["promote", "catalog", address]).text(), "");
+    user.fails(1, ["auth", "token", &registry.image("app")])
+        .prints_nothing()
+        .says(&["challenge scheme \"basic\" is not bearer"]);
+    user.succeeds(["auth", "logout", address]).prints_nothing();
+    user.fails(1, ["promote", "catalog", address]).says(&["no credentials found"]);
+    user.fails(2, ["auth", "login", address, "-u", "x"]).says(&["--password-stdin"]);
 }

@@ -3,7 +3,7 @@
 use steprun_ports as ports;
 
 use crate::bindings::exports::steprun::step::step;
-use crate::bindings::steprun::step::{context, outputs, progress, registry, snapshots, types};
+use crate::bindings::steprun::step::{context, outputs, progress, registry, snapshots, store, types};
 
 impl From<types::Error> for ports::Error {
     fn from(error: types::Error) -> Self {
@@ -93,6 +93,21 @@ impl From<registry::Manifest> for ports::Manifest {
     }
 }
 
+impl From<registry::Referrer> for ports::Referrer {
+    fn from(registry::Referrer { descriptor, artifact_type, annotations }: registry::Referrer) -> Self {
+        Self { descriptor: descriptor.into(), artifact_type, annotations }
+    }
+}
+
+impl From<ports::LayerCompression> for store::LayerCompression {
+    fn from(compression: ports::LayerCompression) -> Self {
+        match compression {
+            ports::LayerCompression::Gzip => Self::Gzip,
+            ports::LayerCompression::Zstd => Self::Zstd,
+        }
+    }
+}
+
 impl From<registry::PushOutcome> for ports::PushOutcome {
     fn from(outcome: registry::PushOutcome) -> Self {
         match outcome {
@@ -138,6 +153,7 @@ impl From<ports::ArchiveFormat> for outputs::ArchiveFormat {
         match format {
             ports::ArchiveFormat::Docker => Self::Docker,
             ports::ArchiveFormat::Oci => Self::Oci,
+            ports::ArchiveFormat::Layout => Self::Layout,
         }
     }
 }
@@ -181,6 +197,9 @@ impl From<ports::ValueKind> for step::ValueKind {
             ports::ValueKind::Choice(words) => Self::Choice(owned(words)),
             ports::ValueKind::ContextDirectory => Self::ContextDirectory,
             ports::ValueKind::Image(access) => Self::Image(access.into()),
+            ports::ValueKind::Place(access) => Self::Place(access.into()),
+            ports::ValueKind::Catalog => Self::Catalog,
+            ports::ValueKind::Time => Self::Time,
             ports::ValueKind::Repository(access) => Self::Repository(access.into()),
             ports::ValueKind::File(access) => Self::File(access.into()),
             ports::ValueKind::OutputDirectory => Self::OutputDirectory,

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use steprun_ports::{
-    Agent, ArchiveFormat, Blob, ChangeEntry, Commit, Descriptor, Digest, Directory, Entry, InputFile, Layer, Manifest,
-    Outcome, OutputDirectory, OutputFile, OutputImage, PushOutcome, Repository, Result, Secret, Snapshot, Source, Stat,
-    Task, Tree,
+    Agent, ArchiveFormat, Blob, Catalog, ChangeEntry, Commit, Descriptor, Digest, Directory, Entry, InputFile, Layer,
+    Manifest, Outcome, OutputDirectory, OutputFile, OutputImage, PushOutcome, Referrer, Repository, Result, Secret,
+    Snapshot, Source, Stat, Task, Tree,
 };
 
 use crate::bindings::steprun::step::{context, inputs, outputs, progress, registry, snapshots, store};
@@ -34,6 +34,8 @@ handles! {
     GuestBlob(store::Blob);
     /// `registry.repository`.
     GuestRepository(registry::Repository);
+    /// `registry.catalog`.
+    GuestCatalog(registry::Catalog);
     /// `snapshots.snapshot`.
     GuestSnapshot(snapshots::Snapshot);
     /// `inputs.secret`.
@@ -152,6 +154,24 @@ impl Repository for GuestRepository {
     async fn tags(&self) -> Result<Vec<String>> {
         Ok(self.0.tags().await?)
     }
+
+    async fn find_blob(&self, digest: &str) -> Result<Option<GuestBlob>> {
+        Ok(self.0.find_blob(digest.into()).await?.map(Into::into))
+    }
+
+    async fn referrers(&self, digest: &str) -> Result<Vec<Referrer>> {
+        Ok(all(self.0.referrers(digest.into()).await?))
+    }
+}
+
+impl Catalog for GuestCatalog {
+    fn registry(&self) -> String {
+        self.0.registry()
+    }
+
+    async fn repositories(&self) -> Result<Vec<String>> {
+        Ok(self.0.repositories().await?)
+    }
 }
 
 impl Snapshot for GuestSnapshot {
@@ -175,6 +195,10 @@ impl Snapshot for GuestSnapshot {
         Ok(self.0.pack(compression).await?.map(layer))
     }
 
+    async fn write_file(&self, path: &str, to: &GuestOutputFile) -> Result<()> {
+        Ok(self.0.write_file(path.into(), &to.0).await?)
+    }
+
     async fn export(&self, to: &GuestOutputFile) -> Result<()> {
         Ok(self.0.export(&to.0).await?)
     }
@@ -196,6 +220,8 @@ pub(crate) fn layer(layer: snapshots::Layer) -> Layer<GuestBlob> {
 }
 
 impl InputFile for GuestInputFile {
+    type Repository = GuestRepository;
+
     fn name(&self) -> String {
         self.0.name()
     }
@@ -206,6 +232,10 @@ impl InputFile for GuestInputFile {
 
     async fn read(&self, limit: u64) -> Result<Vec<u8>> {
         Ok(self.0.read(limit).await?)
+    }
+
+    async fn images(&self) -> Result<GuestRepository> {
+        Ok(self.0.images().await?.into())
     }
 
     async fn read_ignore_file(&self, limit: u64) -> Result<Vec<u8>> {
@@ -224,8 +254,12 @@ impl OutputFile for GuestOutputFile {
         Ok(self.0.write(content.into()).await?)
     }
 
-    async fn write_image(&self, format: ArchiveFormat, image: OutputImage, blobs: &[GuestBlob]) -> Result<()> {
-        Ok(self.0.write_image(format.into(), image.into(), borrow_blobs(blobs)).await?)
+    async fn write_blob(&self, blob: &GuestBlob) -> Result<()> {
+        Ok(self.0.write_blob(&blob.0).await?)
+    }
+
+    async fn write_images(&self, format: ArchiveFormat, images: Vec<OutputImage>, blobs: &[GuestBlob]) -> Result<()> {
+        Ok(self.0.write_images(format.into(), all(images), borrow_blobs(blobs)).await?)
     }
 }
 
@@ -238,6 +272,10 @@ impl OutputDirectory for GuestOutputDirectory {
 
     async fn write_layout(&self, image: OutputImage, blobs: &[GuestBlob]) -> Result<()> {
         Ok(self.0.write_layout(image.into(), borrow_blobs(blobs)).await?)
+    }
+
+    async fn collect_garbage(&self) -> Result<Vec<Digest>> {
+        Ok(self.0.collect_garbage().await?)
     }
 }
 

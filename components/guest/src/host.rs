@@ -1,15 +1,15 @@
 //! The imports that stand alone.
 
 use steprun_ports::{
-    ContextSource, Host, ImageArgument, Layer, Level, NamedContext, Position, RemoteFile, ResolvedImage, Result,
-    Source, Timestamp,
+    ContextSource, Host, ImageArgument, Layer, LayerCompression, Level, NamedContext, Position, RemoteFile,
+    ResolvedImage, Result, Source, Timestamp,
 };
 
 use crate::bindings::steprun::step::{inputs, outputs, progress, registry, snapshots, sources, store};
 use crate::convert::all;
 use crate::handles::{
-    GuestAgent, GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile, GuestRepository,
-    GuestSecret, GuestSnapshot, GuestTask, borrow_layer, borrow_source, layer,
+    GuestAgent, GuestBlob, GuestCatalog, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile,
+    GuestRepository, GuestSecret, GuestSnapshot, GuestTask, borrow_layer, borrow_source, layer,
 };
 
 /// The imports of this component.
@@ -24,6 +24,7 @@ impl Host for GuestHost {
     type Agent = GuestAgent;
     type Snapshot = GuestSnapshot;
     type InputFile = GuestInputFile;
+    type Catalog = GuestCatalog;
     type OutputFile = GuestOutputFile;
     type OutputDirectory = GuestOutputDirectory;
     type Task = GuestTask;
@@ -71,6 +72,14 @@ impl Host for GuestHost {
         all(inputs::repositories(name))
     }
 
+    fn catalogs(&self, name: &str) -> Vec<GuestCatalog> {
+        all(inputs::catalogs(name))
+    }
+
+    fn times(&self, name: &str) -> Vec<Timestamp> {
+        all(inputs::times(name))
+    }
+
     fn input_files(&self, name: &str) -> Vec<GuestInputFile> {
         all(inputs::input_files(name))
     }
@@ -102,6 +111,10 @@ impl Host for GuestHost {
 
     async fn put(&self, media_type: &str, content: &[u8]) -> Result<GuestBlob> {
         Ok(store::put(media_type.into(), content.into()).await?.into())
+    }
+
+    async fn recompress(&self, layer: &GuestBlob, to: LayerCompression) -> Result<GuestBlob> {
+        Ok(store::recompress(&layer.0, to.into()).await?.into())
     }
 
     fn scratch(&self) -> GuestSnapshot {

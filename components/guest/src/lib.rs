@@ -18,8 +18,8 @@ mod process;
 
 #[cfg(target_arch = "wasm32")]
 pub use handles::{
-    GuestAgent, GuestBlob, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile, GuestRepository,
-    GuestSecret, GuestSnapshot, GuestTask,
+    GuestAgent, GuestBlob, GuestCatalog, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile,
+    GuestRepository, GuestSecret, GuestSnapshot, GuestTask,
 };
 #[cfg(target_arch = "wasm32")]
 pub use host::GuestHost;

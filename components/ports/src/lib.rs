@@ -130,6 +130,25 @@ pub struct Manifest {
     pub content: Vec<u8>,
 }
 
+/// A manifest that names another one as its subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    /// The referring manifest.
+    pub descriptor: Descriptor,
+    /// What it says that it is.
+    pub artifact_type: Option<String>,
+    /// Its annotations.
+    pub annotations: Vec<(String, String)>,
+}
+
+/// A compression of layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum LayerCompression {
+    Gzip,
+    Zstd,
+}
+
 /// How a blob came to a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -173,6 +192,19 @@ pub trait Repository: Clone {
     async fn check_push(&self) -> Result<()>;
     /// All tags.
     async fn tags(&self) -> Result<Vec<String>>;
+    /// A blob of this repository by its digest alone; its media type is not known.
+    async fn find_blob(&self, digest: &str) -> Result<Option<Self::Blob>>;
+    /// The manifests whose subject is this one.
+    async fn referrers(&self, digest: &str) -> Result<Vec<Referrer>>;
+}
+
+/// The list of a granted registry's repositories.
+#[allow(async_fn_in_trait)]
+pub trait Catalog {
+    /// `HOST[:PORT]`.
+    fn registry(&self) -> String;
+    /// The repositories without the registry's name.
+    async fn repositories(&self) -> Result<Vec<String>>;
 }
 
 /// A layer: its blob and the digest of its uncompressed tar.
@@ -267,6 +299,8 @@ pub trait Snapshot: Tree + Clone {
     async fn run(&self, process: Process<Self, Self::Secret, Self::Agent>) -> Result<Outcome<Self>>;
     /// The last `extend` or `run` as a layer, gzip or plain; none if it changed nothing.
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<Self::Blob>>>;
+    /// The content of a file, of any size.
+    async fn write_file(&self, path: &str, to: &Self::OutputFile) -> Result<()>;
     /// The whole file system as a tar archive.
     async fn export(&self, to: &Self::OutputFile) -> Result<()>;
 }
@@ -288,17 +322,22 @@ pub struct OutputImage {
 pub enum ArchiveFormat {
     Docker,
     Oci,
+    Layout,
 }
 
 /// A file that an argument named for reading.
 #[allow(async_fn_in_trait)]
 pub trait InputFile: Clone {
+    /// The host's repository handle.
+    type Repository: Repository;
     /// As typed.
     fn name(&self) -> String;
     /// Whether it is standard input.
     fn is_standard_input(&self) -> bool;
     /// The whole file.
     async fn read(&self, limit: u64) -> Result<Vec<u8>>;
+    /// The images in the file or directory.
+    async fn images(&self) -> Result<Self::Repository>;
     /// The file with `.dockerignore` appended to its name.
     async fn read_ignore_file(&self, limit: u64) -> Result<Vec<u8>>;
 }
@@ -312,8 +351,14 @@ pub trait OutputFile: Clone {
     fn name(&self) -> String;
     /// Writes the file whole.
     async fn write(&self, content: &[u8]) -> Result<()>;
+    /// Writes the content of a blob, of any size.
+    async fn write_blob(&self, blob: &Self::Blob) -> Result<()>;
+    /// Writes images with their blobs.
+    async fn write_images(&self, format: ArchiveFormat, images: Vec<OutputImage>, blobs: &[Self::Blob]) -> Result<()>;
     /// Writes an image with its blobs.
-    async fn write_image(&self, format: ArchiveFormat, image: OutputImage, blobs: &[Self::Blob]) -> Result<()>;
+    async fn write_image(&self, format: ArchiveFormat, image: OutputImage, blobs: &[Self::Blob]) -> Result<()> {
+        self.write_images(format, vec![image], blobs).await
+    }
 }
 
 /// A directory that an argument named to be filled.
@@ -325,6 +370,8 @@ pub trait OutputDirectory: Clone {
     fn name(&self) -> String;
     /// Adds an image to the OCI layout in the directory.
     async fn write_layout(&self, image: OutputImage, blobs: &[Self::Blob]) -> Result<()>;
+    /// Removes the blobs of the layout that no image of it leads to; gives their digests.
+    async fn collect_garbage(&self) -> Result<Vec<Digest>>;
 }
 
 /// An image that an argument named.
@@ -430,7 +477,9 @@ pub trait Host: Clone {
             Agent = Self::Agent,
         >;
     /// See [`InputFile`].
-    type InputFile: InputFile;
+    type InputFile: InputFile<Repository = Self::Repository>;
+    /// See [`Catalog`].
+    type Catalog: Catalog;
     /// See [`OutputFile`].
     type OutputFile: OutputFile<Blob = Self::Blob>;
     /// See [`OutputDirectory`].
@@ -455,6 +504,10 @@ pub trait Host: Clone {
     fn images(&self, name: &str) -> Vec<ImageArgument<Self::Repository>>;
     /// Granted repositories.
     fn repositories(&self, name: &str) -> Vec<Self::Repository>;
+    /// Granted registries.
+    fn catalogs(&self, name: &str) -> Vec<Self::Catalog>;
+    /// Moments that were named.
+    fn times(&self, name: &str) -> Vec<Timestamp>;
     /// Files to read.
     fn input_files(&self, name: &str) -> Vec<Self::InputFile>;
     /// Files to write.
@@ -475,6 +528,8 @@ pub trait Host: Clone {
     async fn resolve(&self, name: &str) -> Result<ResolvedImage<Self::Repository>>;
     /// Makes a blob of bytes.
     async fn put(&self, media_type: &str, content: &[u8]) -> Result<Self::Blob>;
+    /// The content of a layer, compressed in another way.
+    async fn recompress(&self, layer: &Self::Blob, to: LayerCompression) -> Result<Self::Blob>;
     /// The empty file system.
     fn scratch(&self) -> Self::Snapshot;
     /// The file system of layers.

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use steprun_image::{Document, Platform};
-use steprun_ports::{Descriptor, Error, Failure, Host, ImageArgument, Level, Manifest, Repository, both, concurrently};
+use steprun_ports::{
+    Descriptor, Error, Failure, Host, ImageArgument, LayerCompression, Level, Manifest, Repository, both, concurrently,
+};
 
 use crate::arguments::{full_name, image, platforms};
 use crate::digest_tags;
@@ -11,7 +13,9 @@ use crate::draft::describe;
 use crate::fetch::{self, malformed};
 use crate::plan::Plan;
 use crate::query::tags;
+use crate::target::put;
 use crate::transfer::{Rules, push_blobs, put_manifest};
+use crate::{recompress, referrers};
 
 /// How many images are copied together. More would share more, and keep more manifests in memory.
 const BATCH: usize = 64;
@@ -27,15 +31,68 @@ pub(crate) struct Options {
 pub(crate) async fn copy<H: Host>(host: &H) -> Result<(), Failure> {
     let (source, destination) = (image(host, "source")?, image(host, "destination")?);
     let options = Options { platforms: platforms(host)?, keep_tags: host.flag("no-clobber"), rules: Rules::of(host)? };
+    let compression = recompress::wanted(host);
     if host.flag("all-tags") {
+        if compression.is_some() || host.flag("referrers") || host.flag("digest-tags") {
+            let failure = Failure::usage(
+                "--all-tags copies tags as they are, without --recompress, --referrers and --digest-tags",
+            );
+            return Err(failure.hint("digest tags are among all tags in any case"));
+        }
         return copy_all(host, &source, &destination, &options).await;
     }
     if options.keep_tags {
         refuse_existing(&destination).await?;
     }
-    let pairs = [(source, destination)];
-    copy_images(host, &pairs, &options).await?;
-    if host.flag("digest-tags") { digest_tags::copy(host, &pairs[0], &options).await } else { Ok(()) }
+    let pair = (source, destination);
+    if let Some(compression) = compression {
+        if host.flag("referrers") || host.flag("digest-tags") {
+            return Err(Failure::usage(
+                "what belongs to an image by its digest does not belong to the recompressed one",
+            ));
+        }
+        if copy_recompressed(host, &pair, &options, compression).await? {
+            return Ok(());
+        }
+    }
+    let pairs = [pair];
+    let digests = copy_images(host, &pairs, &options).await?;
+    if host.flag("digest-tags") {
+        digest_tags::copy(host, &pairs[0], &options).await?;
+    }
+    if host.flag("referrers") {
+        referrers::copy(host, &pairs[0], &options).await?;
+    }
+    digests.iter().for_each(|digest| announce(host, &pairs[0].1.repository, digest));
+    Ok(())
+}
+
+/// Names the result.
+pub(crate) fn announce<H: Host>(host: &H, repository: &H::Repository, digest: &str) {
+    host.set("digest", digest);
+    host.set("image", &format!("{}@{digest}", repository.name()));
+}
+
+/// Copies an image with other compressions of its layers; false, and nothing is done, if they are those that are wanted.
+async fn copy_recompressed<H: Host>(
+    host: &H,
+    (source, destination): &Pair<H::Repository>,
+    options: &Options,
+    compression: LayerCompression,
+) -> Result<bool, Failure> {
+    let platform = match options.platforms.as_slice() {
+        [] => None,
+        [one] => Some(one),
+        [_, _, ..] => return Err(Failure::usage("--recompress takes one --platform, or all")),
+    };
+    let Options { rules, .. } = options;
+    let made = recompress::recompressed(host, source, platform, compression, rules.jobs).await?;
+    let Some(bundle) = made else { return Ok(false) };
+    let digest = bundle.root.descriptor.digest.clone();
+    let tag = destination.tag.as_deref().filter(|_| destination.digest.is_none());
+    put(host, &destination.repository, tag, bundle, *rules).await?;
+    announce(host, &destination.repository, &digest);
+    Ok(true)
 }
 
 /// Copies every tag; those that are there already are left alone if tags are to be kept.
@@ -68,7 +125,8 @@ pub(crate) async fn copy_tags<H: Host>(
 ) -> Result<(), Failure> {
     for batch in tags.chunks(BATCH) {
         let pairs: Vec<_> = batch.iter().map(|tag| (tagged(from, tag), tagged(to, tag))).collect();
-        copy_images(host, &pairs, options).await?;
+        let digests = copy_images(host, &pairs, options).await?;
+        digests.iter().for_each(|digest| announce(host, to, digest));
     }
     Ok(())
 }
@@ -117,23 +175,19 @@ fn target<R>(image: &ImageArgument<R>) -> &str {
 /// An image to be copied, and where to.
 pub(crate) type Pair<R> = (ImageArgument<R>, ImageArgument<R>);
 
-/// Copies images of one repository to another together: they share blobs and children, and round trips.
+/// Copies images of one repository to another together: they share blobs and children, and round trips. Gives their digests.
 pub(crate) async fn copy_images<H: Host>(
     host: &H,
     pairs: &[Pair<H::Repository>],
     options: &Options,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     let roots = concurrently(options.rules.jobs, pairs, |pair| missing_root(host, pair, options)).await?;
     let new = pairs.iter().zip(&roots).filter_map(|((_, to), (_, root))| Some((target(to), root.as_ref()?)));
     let new: Vec<(&str, &Manifest)> = new.collect();
     if let (Some((source, destination)), false) = (pairs.first(), new.is_empty()) {
         bring(host, &source.repository, &destination.repository, &new, options.rules).await?;
     }
-    for ((_, destination), (digest, _)) in pairs.iter().zip(&roots) {
-        host.set("digest", digest);
-        host.set("image", &format!("{}@{digest}", destination.repository.name()));
-    }
-    Ok(())
+    Ok(roots.into_iter().map(|(digest, _)| digest).collect())
 }
 
 /// The digest of an image's manifest, and the manifest unless the destination's name stands for it already.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use steprun_ports::{Failure, FileKind, Host, ImageArgument, Repository, Tree};
 
 use crate::arguments::{full_name, image, one_platform, wants_json};
-use crate::query::{PRINT_LIMIT, print, print_json};
+use crate::query::{print, print_json};
 use crate::walk::File;
 use crate::{draft, fetch, filesystem};
 
@@ -21,6 +21,9 @@ struct Difference {
     old: Option<Value>,
     new: Option<Value>,
 }
+
+/// Largest file that is compared byte by byte: it passes through the step's memory.
+const READ_LIMIT: u64 = 256 << 20;
 
 pub(crate) async fn diff<H: Host>(host: &H) -> Result<(), Failure> {
     let (a, b) = (image(host, "a")?, image(host, "b")?);
@@ -138,7 +141,7 @@ fn may_differ(a: &File, b: &File) -> bool {
 
 async fn same_content<T: Tree>(a: &T, b: &T, path: &str) -> Result<bool, Failure> {
     let reading = |error| Failure::because(format!("can't compare {path}"), error);
-    Ok(a.read(path, PRINT_LIMIT).await.map_err(reading)? == b.read(path, PRINT_LIMIT).await.map_err(reading)?)
+    Ok(a.read(path, READ_LIMIT).await.map_err(reading)? == b.read(path, READ_LIMIT).await.map_err(reading)?)
 }
 
 fn mark(value: &mut Option<Map<String, Value>>, word: &str) {

@@ -3,7 +3,7 @@
 use steprun_ports::{Error, Failure, Host, Level, Repository};
 
 use crate::arguments::{full_name, image};
-use crate::copy::{Options, copy_images};
+use crate::copy::{Options, announce, copy_images};
 use crate::fetch;
 use crate::transfer::{Rules, put_manifest};
 
@@ -82,6 +82,8 @@ pub(crate) async fn r#move<H: Host>(host: &H) -> Result<(), Failure> {
         return Err(Failure::usage(format!("{} is already there", full_name(&source))));
     }
     let options = Options { platforms: Vec::new(), keep_tags: false, rules: Rules::of(host)? };
-    copy_images(host, &[(source, destination)], &options).await?;
+    let to = destination.repository.clone();
+    let digests = copy_images(host, &[(source, destination)], &options).await?;
+    digests.iter().for_each(|digest| announce(host, &to, digest));
     delete_tag(host, &repository, &tag).await
 }

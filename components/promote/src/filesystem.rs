@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 use steprun_image::{Platform, time};
-use steprun_ports::{Failure, FileKind, Host, ImageArgument, OutputFile, Snapshot, Tree};
+use steprun_ports::{Failure, FileKind, Host, ImageArgument, OutputFile, Snapshot};
 
 use crate::arguments::{full_name, image, missing, one_platform, wants_json};
 use crate::draft::Draft;
 use crate::fetch;
-use crate::query::{PRINT_LIMIT, print};
+use crate::query::print;
 use crate::walk::{self, File};
 
 /// The file system of an image.
@@ -93,9 +93,8 @@ pub(crate) fn properties(file: &File) -> Map<String, Value> {
 pub(crate) async fn cat<H: Host>(host: &H) -> Result<(), Failure> {
     let image = image(host, "image")?;
     let path = host.texts("path").into_iter().next().ok_or_else(|| missing("path"))?;
+    let file = host.output_files("file").pop().ok_or_else(|| missing("file"))?;
     let snapshot = of(host, &image, &one_platform(host)?).await?;
-    let content = snapshot.read(&path, PRINT_LIMIT).await;
-    let content =
-        content.map_err(|error| Failure::because(format!("can't read {path} of {}", full_name(&image)), error))?;
-    print(host, &content).await
+    let written = snapshot.write_file(&path, &file).await;
+    written.map_err(|error| Failure::because(format!("can't read {path} of {}", full_name(&image)), error))
 }

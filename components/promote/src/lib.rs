@@ -1,16 +1,16 @@
 //! The step `promote`: copies, tags, inspects and changes images, with the commands, flags and standard output of crane.
 //!
-//! Manifests that are passed on keep their bytes. Blobs don't pass through the step, but for those that `blob`, `cat`, `diff` and `push`
-//! read: it tells the host which blob belongs where.
+//! Manifests that are passed on keep their bytes. Blobs don't pass through the step, but for configs and the files that `diff` compares: it tells
+//! the host which blob belongs where. Images in files and directories are reached as those of registries are.
 //! Standard output carries results only: commands that make something print `registry/repository@digest`, queries print the value,
 //! `copy`, `pull`, `tag` and `delete` print nothing.
 
 mod annotation;
 mod append;
-mod archive;
 mod arguments;
 mod blob;
 mod bundle;
+mod catalog;
 mod copy;
 mod describe;
 mod diff;
@@ -21,7 +21,9 @@ mod fetch;
 mod filesystem;
 mod flatten;
 mod index;
+mod layout;
 mod list;
+mod local;
 mod mutate;
 mod pattern;
 mod plan;
@@ -29,6 +31,8 @@ mod pull;
 mod push;
 mod query;
 mod rebase;
+mod recompress;
+mod referrers;
 mod retention;
 mod rewrite;
 mod semver;
@@ -54,6 +58,7 @@ pub async fn run(host: &impl Host) -> Result<(), Failure> {
         "append" => append::append(host).await,
         "blob" => blob::blob(host).await,
         "cat" => filesystem::cat(host).await,
+        "catalog" => catalog::catalog(host).await,
         "config" => query::config(host).await,
         "copy" => copy::copy(host).await,
         "delete" => edit::delete(host).await,
@@ -65,6 +70,7 @@ pub async fn run(host: &impl Host) -> Result<(), Failure> {
         "index-append" => index::append(host).await,
         "index-filter" => index::filter(host).await,
         "index-list" => index::list(host).await,
+        "layout-gc" => layout::collect_garbage(host).await,
         "ls" => query::list(host).await,
         "manifest" => query::manifest(host).await,
         "move" => edit::r#move(host).await,
@@ -72,10 +78,12 @@ pub async fn run(host: &impl Host) -> Result<(), Failure> {
         "pull" => pull::pull(host).await,
         "push" => push::push(host).await,
         "rebase" => rebase::rebase(host).await,
+        "referrers" => referrers::list(host).await,
         "retention" => retention::retention(host).await,
         "size" => size::size(host).await,
         "sync" => sync::sync(host).await,
         "tag" => edit::tag(host).await,
+        "tree" => referrers::tree(host).await,
         "validate" => validate::validate(host).await,
         "version" => query::version(host).await,
         other => Err(Failure::usage(format!("there is no command `{other}`"))),

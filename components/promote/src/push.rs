@@ -1,9 +1,9 @@
-//! `push`: the image of an archive.
+//! `push`: the image of an archive or layout.
 
-use steprun_ports::{Failure, Host};
+use steprun_ports::{Failure, Host, OutputFile, Repository};
 
-use crate::archive::Archive;
 use crate::arguments::{image, missing};
+use crate::local;
 use crate::target::Target;
 use crate::transfer::Rules;
 
@@ -11,6 +11,11 @@ pub(crate) async fn push<H: Host>(host: &H) -> Result<(), Failure> {
     let rules = Rules::of(host)?;
     let file = host.input_files("path").pop().ok_or_else(|| missing("path"))?;
     let image = image(host, "image")?;
-    let bundle = Archive::open(host, &file).await?.image(host.flag("index")).await?;
-    Target::<H>::image(image).take(host, bundle, rules).await
+    let refs = host.output_files("image-refs").pop();
+    let bundle = local::bundle::<H>(&file, host.flag("index")).await?;
+    let made = format!("{}@{}\n", image.repository.name(), bundle.root.descriptor.digest);
+    Target::<H>::image(image).take(host, bundle, rules).await?;
+    let Some(refs) = refs else { return Ok(()) };
+    let written = refs.write(made.as_bytes()).await;
+    written.map_err(|error| Failure::because(format!("can't write {}", refs.name()), error))
 }

@@ -4,12 +4,8 @@ use serde_json::{Value, json};
 use steprun_image::Document;
 use steprun_ports::{Descriptor, Failure, Host, ImageArgument, Repository};
 
-use crate::archive::Archive;
 use crate::arguments::{full_name, image, missing, one_platform, platform, wants_json};
-use crate::{draft, fetch};
-
-/// Largest blob or file that is printed: it passes through the step's memory.
-pub(crate) const PRINT_LIMIT: u64 = 256 << 20;
+use crate::{draft, fetch, local};
 
 pub(crate) async fn print(host: &impl Host, content: &[u8]) -> Result<(), Failure> {
     host.print(content).await.map_err(|error| Failure::because("can't write the result", error))
@@ -29,7 +25,7 @@ pub(crate) async fn digest<H: Host>(host: &H) -> Result<(), Failure> {
     let (Descriptor { media_type, digest, size }, repository) = match (image, tarball) {
         (Some(image), None) => (described(host, &image).await?, Some(image.repository.name())),
         (None, Some(file)) if !host.flag("full-ref") => {
-            (Archive::open(host, &file).await?.image(false).await?.root.descriptor, None)
+            (fetch::fetch(&local::image::<H>(&file, false).await?, None).await?.descriptor, None)
         }
         (None, Some(_)) => return Err(Failure::usage("--full-ref is for images of registries")),
         (Some(_), Some(_)) => return Err(Failure::usage("IMAGE and --tarball are two images, and one is needed")),

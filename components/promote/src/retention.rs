@@ -48,14 +48,13 @@ pub(crate) async fn retention<H: Host>(host: &H) -> Result<(), Failure> {
 impl Policy {
     fn read(host: &impl Host) -> Result<Self, Failure> {
         let keep = host.integers("keep").pop();
-        let since = host.texts("older-than").pop();
+        let since = host.times("older-than").pop();
         if keep.is_none() && since.is_none() {
             let failure = Failure::usage("one of --keep and --older-than is needed");
             return Err(failure.hint("without them every tag would go"));
         }
         let count = |count: i64| usize::try_from(count).map_err(|_| Failure::usage(format!("--keep can't be {count}")));
         let newest = keep.map(count).transpose()?.unwrap_or(0);
-        let since = since.map(|text| date(&text)).transpose()?;
         Ok(Self { newest, tags: host.texts("keep-tags"), since })
     }
 
@@ -77,15 +76,6 @@ impl Policy {
         let old = images.into_iter().skip(self.newest).filter(is_old).map(|image| image.tag);
         old.collect::<Vec<_>>().into_iter().rev().collect()
     }
-}
-
-/// `2026-01-31`, or a time as RFC 3339 has it. A step has no clock, so that "30 days" would say nothing to it.
-fn date(text: &str) -> Result<Timestamp, Failure> {
-    let parsed = time::parse(text).or_else(|_| time::parse(&format!("{text}T00:00:00Z")));
-    parsed.map_err(|_| {
-        let failure = Failure::usage(format!("--older-than `{text}` is no date"));
-        failure.hint("write 2026-01-31 or 2026-01-31T12:00:00Z; `date -Id -d '30 days ago'` gives one")
-    })
 }
 
 /// When a tag's image was made; of an index, the image for linux/amd64 or the first one. The epoch is what builders write who keep

@@ -59,7 +59,7 @@ impl<H: Host> Target<H> {
 }
 
 /// Puts an image with all that it refers to: what a manifest names comes before it, the tag last.
-async fn put<H: Host>(
+pub(crate) async fn put<H: Host>(
     host: &H,
     to: &H::Repository,
     tag: Option<&str>,

@@ -3,11 +3,11 @@
 use steprun_image::{Document, Manifest};
 use steprun_ports::{self as ports, Blob, Failure, Host, InputFile, Repository, concurrently};
 
-use crate::archive::Archive;
 use crate::arguments::{jobs, missing, platform};
 use crate::bundle::{Bundle, whole};
 use crate::draft::{Draft, read_config};
 use crate::fetch;
+use crate::local;
 use crate::query::print;
 
 /// Prints `PASS: x`, or `FAIL: x: why` and fails.
@@ -17,10 +17,7 @@ pub(crate) async fn validate<H: Host>(host: &H) -> Result<(), Failure> {
         return Err(missing("remote").hint("name an image by --remote or an archive by --tarball"));
     }
     for file in files {
-        let checked = match Archive::open(host, &file).await {
-            Ok(archive) => check(host, &file.name(), archive.image(false).await).await,
-            Err(failure) => Err(failure),
-        };
+        let checked = check(host, &file.name(), local::bundle::<H>(&file, false).await).await;
         report(host, &file.name(), checked).await?;
     }
     for image in images {

@@ -18,13 +18,14 @@ mod source;
 mod transport;
 mod verify;
 
+pub use auth::TokenAnswer;
 pub use client::{
     Client, Config, Descriptor, Manifest, Mount, OnWarning, Progress, PushOutcome, Referrer, RemoteFile, UploadSession,
 };
 pub use error::{Error, Result};
-pub use keychain::{Credential, Environment, Keychain, KeychainError};
+pub use keychain::{Credential, Environment, Keychain, KeychainError, Logins};
 pub use oci_spec::image::Digest;
-pub use reference::{Reference, ReferenceError, RepositoryName, Selector, Tag};
+pub use reference::{Reference, ReferenceError, RegistryName, RepositoryName, Selector, Tag};
 pub use reqwest::Url;
 pub use retry::RetryPolicy;
 pub use secret::Secret;

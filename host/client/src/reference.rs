@@ -79,6 +79,37 @@ impl RepositoryName {
     }
 }
 
+/// A registry: `HOST[:PORT]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RegistryName(String);
+
+impl RegistryName {
+    /// The host, with the port if there is one, as in the names of its repositories.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands for the registry where a repository is asked about: credentials for all of it are for this one.
+    pub(crate) fn itself(&self) -> RepositoryName {
+        RepositoryName { registry: self.0.clone(), repository: "_catalog".to_owned() }
+    }
+}
+
+impl fmt::Display for RegistryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for RegistryName {
+    type Err = ReferenceError;
+
+    /// Parses `HOST[:PORT]`. A repository behind it is an error.
+    fn from_str(input: &str) -> Result<Self, ReferenceError> {
+        parse_registry(input).map(RegistryName).map_err(ReferenceError::of(input, "a registry"))
+    }
+}
+
 impl fmt::Display for RepositoryName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.registry, self.repository)

@@ -102,7 +102,7 @@ fn kept<'m>(store: &Store, mut archive: impl Read, media_type: &'m str) -> Resul
 }
 
 /// The file, and what is known of its content.
-fn find(source: &Source, path: &str) -> Result<(Content, u64)> {
+pub(crate) fn find(source: &Source, path: &str) -> Result<(Content, u64)> {
     match source {
         Source::Directory(directory) => {
             let literal = name::decode(&directory.real_path(path)?)?;

@@ -61,6 +61,13 @@ pub fn sha256(bytes: &[u8]) -> Digest {
     hasher.finish()
 }
 
+/// The digest of bytes by the algorithm of another one. Fails with [`Error::Unsupported`] on algorithms that are not ours.
+pub(crate) fn digest_like(bytes: &[u8], other: &Digest) -> Result<Digest> {
+    let mut hasher = Hasher::of(other)?;
+    hasher.update(bytes);
+    Ok(hasher.finish())
+}
+
 /// Hashes and counts what is read or written through it.
 pub(crate) struct Hashing<T> {
     pub(crate) inner: T,

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{ArgMatches, FromArgMatches};
-use steprun_client::{Digest, Reference, RepositoryName, Tag};
+use steprun_client::{Digest, Reference, RegistryName, RepositoryName};
 
 use crate::bindings::exported::{self, Description, FileAccess, Parameter, RegistryAccess, ValueKind};
 use crate::cli::options::HostOptions;
 use crate::cli::step::{self, Commands};
+use crate::cli::time;
 use crate::context::DirectoryHandle;
 use crate::error::CallResult;
 use crate::exit::Failure;
-use crate::sources::{self, Place};
+use crate::local::LocalImages;
+use crate::registry::Place;
+use crate::sources;
 
 /// An image that an argument named, with the access that its type grants.
 #[derive(Debug, Clone)]
@@ -21,13 +25,23 @@ pub struct ImageValue {
     /// As typed.
     pub typed: String,
     /// The repository.
-    pub repository: RepositoryName,
+    pub place: Place,
     /// As typed, or `latest` where neither tag nor digest was.
-    pub tag: Option<Tag>,
+    pub tag: Option<String>,
     /// As typed.
     pub digest: Option<Digest>,
     /// What may be done.
     pub access: RegistryAccess,
+}
+
+impl ImageValue {
+    /// The repository that it is in, if it is in a registry.
+    pub fn repository(&self) -> Option<&RepositoryName> {
+        match &self.place {
+            Place::Registry(name) => Some(name),
+            Place::Local(_) => None,
+        }
+    }
 }
 
 /// A secret that an argument named. Its content is read when a command needs it.
@@ -77,6 +91,9 @@ pub enum Values {
     ContextDirectories(Vec<DirectoryHandle>),
     Images(Vec<ImageValue>),
     Repositories(Vec<(RepositoryName, RegistryAccess)>),
+    Catalogs(Vec<RegistryName>),
+    /// In seconds since 1970.
+    Times(Vec<i64>),
     InputFiles(Vec<PathBuf>),
     OutputFiles(Vec<PathBuf>),
     OutputDirectories(Vec<PathBuf>),
@@ -89,12 +106,14 @@ impl Values {
     /// The repositories that they grant, and what may be done there.
     pub fn repositories(&self) -> Vec<(&RepositoryName, RegistryAccess)> {
         match self {
-            Self::Images(images) => images.iter().map(|image| (&image.repository, image.access)).collect(),
+            Self::Images(images) => {
+                images.iter().filter_map(|image| Some((image.repository()?, image.access))).collect()
+            }
             Self::Repositories(names) => names.iter().map(|(name, access)| (name, *access)).collect(),
             Self::NamedContexts(contexts) => contexts
                 .iter()
                 .filter_map(|(_, source)| match source {
-                    ContextSource::Image(image) => Some((&image.repository, image.access)),
+                    ContextSource::Image(image) => Some((image.repository()?, image.access)),
                     ContextSource::Directory(_) => None,
                 })
                 .collect(),
@@ -113,6 +132,14 @@ impl Values {
                 urls.map(|url| Ok(sources::place_of(&url?))).collect()
             }
             _ => Ok(self.directories().iter().filter_map(|handle| handle.place.remote()).collect()),
+        }
+    }
+
+    /// The registries whose repositories may be listed.
+    pub fn catalogs(&self) -> &[RegistryName] {
+        match self {
+            Self::Catalogs(registries) => registries,
+            _ => &[],
         }
     }
 
@@ -217,6 +244,13 @@ fn values(parameter: &Parameter, matches: &ArgMatches) -> Result<Values, Failure
         ValueKind::Image(access) => {
             Values::Images(texts().into_iter().map(|text| image(name, text, *access)).collect::<Result<_, _>>()?)
         }
+        ValueKind::Place(access) => {
+            Values::Images(texts().into_iter().map(|text| place(name, text, *access)).collect::<Result<_, _>>()?)
+        }
+        ValueKind::Catalog => {
+            Values::Catalogs(each(texts(), |text| text.parse().map_err(|e| Failure::usage(format!("`{name}`: {e}"))))?)
+        }
+        ValueKind::Time => Values::Times(each(texts(), |text| time::parse(name, text))?),
         ValueKind::Repository(access) => Values::Repositories(
             texts().iter().map(|text| Ok((repository(name, text)?, *access))).collect::<Result<_, Failure>>()?,
         ),
@@ -298,7 +332,7 @@ fn agent(parameter: &str, text: &str) -> Result<AgentValue, Failure> {
 
 /// A directory, or what one is made of.
 fn context_directory(parameter: &str, typed: &Path) -> Result<DirectoryHandle, Failure> {
-    let place = Place::parse(typed).map_err(|reason| Failure::usage(format!("`--{parameter}`: {reason}")))?;
+    let place = sources::Place::parse(typed).map_err(|reason| Failure::usage(format!("`--{parameter}`: {reason}")))?;
     Ok(DirectoryHandle::new(place))
 }
 
@@ -308,7 +342,7 @@ fn check_standard_input(values: &BTreeMap<String, Values>) -> Result<(), Failure
         Values::InputFiles(paths) => paths.iter().filter(|path| path.as_os_str() == "-").count(),
         values => {
             let directories = values.directories();
-            directories.iter().filter(|handle| matches!(*handle.place, Place::StandardInput)).count()
+            directories.iter().filter(|handle| matches!(*handle.place, sources::Place::StandardInput)).count()
         }
     };
     let users: Vec<String> =
@@ -322,11 +356,12 @@ fn check_standard_input(values: &BTreeMap<String, Values>) -> Result<(), Failure
     }
 }
 
-/// `NAME=CONTEXT` or `NAME=docker-image://IMAGE`, as with `docker buildx build`.
+/// `NAME=CONTEXT`, `NAME=docker-image://IMAGE` or `NAME=oci-layout://DIR[:TAG]`, as with `docker buildx build`.
 fn named_context(parameter: &str, text: &str) -> Result<(String, ContextSource), Failure> {
     let wrong = |reason: String| {
-        Failure::usage(format!("`--{parameter} {text}`: {reason}"))
-            .hint("write `NAME=CONTEXT`, as for `--context`, or `NAME=docker-image://IMAGE`")
+        Failure::usage(format!("`--{parameter} {text}`: {reason}")).hint(
+            "write `NAME=CONTEXT`, as for `--context`, `NAME=docker-image://IMAGE` or `NAME=oci-layout://DIR[:TAG]`",
+        )
     };
     let (name, source) = match text.split_once('=') {
         Some((name, source)) if !name.is_empty() && !source.is_empty() => (name, source),
@@ -336,9 +371,15 @@ fn named_context(parameter: &str, text: &str) -> Result<(String, ContextSource),
         let image = image(parameter, typed.to_owned(), RegistryAccess::Pull)?;
         return Ok((name.to_owned(), ContextSource::Image(image)));
     }
+    if let Some(typed) = source.strip_prefix("oci-layout://") {
+        let image = place(parameter, format!("oci:{typed}"), RegistryAccess::Pull)?;
+        return Ok((name.to_owned(), ContextSource::Image(image)));
+    }
     let handle = context_directory(parameter, source.as_ref())?;
     match &*handle.place {
-        Place::Path(path) if !path.exists() => Err(wrong(format!("there is no directory `{}`", path.display()))),
+        sources::Place::Path(path) if !path.exists() => {
+            Err(wrong(format!("there is no directory `{}`", path.display())))
+        }
         _ => Ok((name.to_owned(), ContextSource::Directory(handle))),
     }
 }
@@ -358,10 +399,24 @@ fn pair(parameter: &str, text: &str) -> Result<(String, Option<String>), Failure
 fn image(parameter: &str, typed: String, access: RegistryAccess) -> Result<ImageValue, Failure> {
     let reference: Reference = typed.parse().map_err(|e| Failure::usage(format!("`{parameter}`: {e}")))?;
     let tag = match (&reference.tag, &reference.digest) {
-        (None, None) => "latest".parse().ok(),
-        (tag, _) => tag.clone(),
+        (None, None) => Some("latest".to_owned()),
+        (tag, _) => tag.as_ref().map(ToString::to_string),
     };
-    Ok(ImageValue { typed, repository: reference.name, tag, digest: reference.digest, access })
+    Ok(ImageValue { typed, place: Place::Registry(reference.name), tag, digest: reference.digest, access })
+}
+
+/// An image of a registry, file or directory.
+fn place(parameter: &str, typed: String, access: RegistryAccess) -> Result<ImageValue, Failure> {
+    match LocalImages::parse(&typed) {
+        Some(images) if images.path().as_os_str().is_empty() => {
+            Err(Failure::usage(format!("`{parameter}`: `{typed}` names no file or directory")))
+        }
+        Some(images) => {
+            let tag = Some(images.tag());
+            Ok(ImageValue { typed, place: Place::Local(Arc::new(images)), tag, digest: None, access })
+        }
+        None => image(parameter, typed, access),
+    }
 }
 
 fn repository(parameter: &str, typed: &str) -> Result<RepositoryName, Failure> {
@@ -402,7 +457,7 @@ mod tests {
     fn row_54_named_contexts_are_directories_and_images() {
         let read = |text: &str| match named_context("build-context", text) {
             Ok((name, ContextSource::Directory(handle))) => format!("{name}: {}", handle.place),
-            Ok((name, ContextSource::Image(image))) => format!("{name}: {} {:?}", image.repository, image.access),
+            Ok((name, ContextSource::Image(image))) => format!("{name}: {} {:?}", image.place, image.access),
             Err(failure) => failure.to_string(),
         };
         assert_eq!(read("src=src"), "src: src");
@@ -417,7 +472,7 @@ mod tests {
             ("=src", "a name and what it stands for are needed"),
             ("src=", "a name and what it stands for are needed"),
             ("src=missing", "there is no directory `missing`"),
-            ("src=oci-layout://x", "a context can't be had by `oci-layout://`"),
+            ("src=s4://x", "a context can't be had by `s4://`"),
         ] {
             assert!(read(text).contains(reason), "{text}: {}", read(text));
         }

@@ -3,6 +3,7 @@
 pub mod arguments;
 pub mod options;
 pub mod step;
+pub mod time;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ enum Command {
     Extract(Extract),
     /// Try what this place allows: which sandbox native commands get, what is missing for a stronger one
     Doctor(Doctor),
+    /// Log in to registries, and see with what: the commands of `crane auth`
+    Auth(Auth),
     /// Serve an OCI registry from a directory
     Registry(RegistryCommand),
     /// `build`, `promote`, or the path of a component: `./lint.wasm`
@@ -62,6 +65,63 @@ pub struct Doctor {
     /// Print all that was tried as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Auth {
+    #[command(subcommand)]
+    command: AuthCommand,
+}
+
+/// `steprun auth ...`.
+#[derive(Debug, Subcommand)]
+pub enum AuthCommand {
+    /// Print the credentials for a registry as a credential helper does
+    Get {
+        /// Registry; read from standard input if not given
+        registry: Option<String>,
+    },
+    /// Keep a user name and password for a registry, where `docker login` does
+    Login(Login),
+    /// Forget the credentials for a registry
+    Logout {
+        /// Registry
+        registry: String,
+    },
+    /// Print a token of a registry's token server
+    Token(Token),
+}
+
+/// `steprun auth login`.
+#[derive(Debug, Args)]
+pub struct Login {
+    /// Registry
+    pub registry: String,
+    /// User name
+    #[arg(short, long, value_name = "NAME")]
+    pub username: Option<String>,
+    /// Password; it can be seen in lists of processes
+    #[arg(short, long)]
+    pub password: Option<String>,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+/// `steprun auth token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// Repository to pull from
+    pub repository: String,
+    /// Print it as a header, without a newline
+    #[arg(short = 'H', long)]
+    pub header: bool,
+    /// Ask for pushing too
+    #[arg(long)]
+    pub push: bool,
+    /// Ask for pulling from this repository too
+    #[arg(short, long, value_name = "REPO", value_delimiter = ',')]
+    pub mount: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -105,6 +165,8 @@ pub enum Invocation {
     Extract(Extract),
     /// Try what the place allows.
     Doctor(Doctor, HostOptions),
+    /// Log in to registries.
+    Auth(AuthCommand, HostOptions),
     /// Serve a registry.
     Serve(Serve, HostOptions),
 }
@@ -121,6 +183,7 @@ impl Invocation {
             Command::Inspect(inspect) => Self::Inspect(inspect, cli.host),
             Command::Extract(extract) => Self::Extract(extract),
             Command::Doctor(doctor) => Self::Doctor(doctor, cli.host),
+            Command::Auth(auth) => Self::Auth(auth.command, cli.host),
             Command::Registry(registry) => match registry.command {
                 RegistrySubcommand::Serve(serve) => Self::Serve(serve, cli.host),
             },
@@ -144,6 +207,16 @@ pub fn called_as(mut arguments: Vec<OsString>) -> Vec<OsString> {
         _ => return arguments,
     };
     arguments.splice(..1, ["steprun".into(), step.into()]);
+    arguments
+}
+
+/// crane's commands that no step can have, since they show credentials or serve: `steprun promote auth ...` is `steprun auth ...`, and so with
+/// `registry`.
+pub fn of_host(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let word = |at: usize| arguments.get(at).and_then(|word| word.to_str());
+    if word(1) == Some("promote") && matches!(word(2), Some("auth" | "registry")) {
+        arguments.remove(1);
+    }
     arguments
 }
 

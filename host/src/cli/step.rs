@@ -100,7 +100,9 @@ fn argument(parameter: &Parameter) -> Result<Arg, Failure> {
     arg = match (parameter.placement, many) {
         (Placement::Operand, true) => arg.num_args(1..),
         // `-f a.tar,b.tar`, as crane has it; no reference holds a comma, and a file name that does can be given alone by a path without.
-        (Placement::Option, true) if matches!(parameter.value, ValueKind::File(_) | ValueKind::Image(_)) => {
+        (Placement::Option, true)
+            if matches!(parameter.value, ValueKind::File(_) | ValueKind::Image(_) | ValueKind::Place(_)) =>
+        {
             arg.num_args(1).value_delimiter(',')
         }
         // A value such as `-` or `-1` is a value; an option that is not known still is an error.
@@ -142,7 +144,10 @@ fn parser(parameter: &Parameter) -> Result<ValueParser, Failure> {
         | ValueKind::Text
         | ValueKind::Pair
         | ValueKind::Image(_)
+        | ValueKind::Place(_)
         | ValueKind::Repository(_)
+        | ValueKind::Catalog
+        | ValueKind::Time
         | ValueKind::Secret
         | ValueKind::SshAgent
         | ValueKind::NamedContext => ValueParser::string(),
@@ -183,6 +188,9 @@ pub fn kind_name(kind: &ValueKind) -> String {
         ValueKind::Choice(words) => format!("choice({})", words.join("|")),
         ValueKind::ContextDirectory => "context-directory".to_owned(),
         ValueKind::Image(of) => format!("image({})", access(of)),
+        ValueKind::Place(of) => format!("place({})", access(of)),
+        ValueKind::Catalog => "catalog".to_owned(),
+        ValueKind::Time => "time".to_owned(),
         ValueKind::Repository(of) => format!("repository({})", access(of)),
         ValueKind::File(FileAccess::Read) => "file(read)".to_owned(),
         ValueKind::File(FileAccess::Write) => "file(write)".to_owned(),

@@ -44,7 +44,8 @@ fn parse(description: &Description, arguments: &[&str]) -> Result<Arguments, Str
         command.parameters.iter().map(|parameter| Given { parameter: parameter.clone(), texts: Vec::new() }).collect();
     let mut words = rest.iter();
     while let Some(word) = words.next() {
-        let (given, inline) = find(&mut values, word)?;
+        let words_after = words.clone().filter(|word| !word.starts_with('-') || **word == "-").count();
+        let (given, inline) = find(&mut values, word, words_after)?;
         let text = match (inline, &given.parameter.value, given.parameter.placement) {
             (Some(text), ..) => text,
             (None, ValueKind::Flag, _) => String::new(),
@@ -57,8 +58,8 @@ fn parse(description: &Description, arguments: &[&str]) -> Result<Arguments, Str
     Ok(Arguments { command: command.name.into(), values })
 }
 
-/// The parameter that a word stands for, and the value in the word itself.
-fn find<'a>(values: &'a mut [Given], word: &str) -> Result<(&'a mut Given, Option<String>), String> {
+/// The parameter that a word stands for, and the value in the word itself. After it come `rest` words that may be operands.
+fn find<'a>(values: &'a mut [Given], word: &str, rest: usize) -> Result<(&'a mut Given, Option<String>), String> {
     let unknown = || format!("unknown option `{word}`");
     if let Some(long) = word.strip_prefix("--") {
         let (name, inline) = match long.split_once('=') {
@@ -77,11 +78,14 @@ fn find<'a>(values: &'a mut [Given], word: &str) -> Result<(&'a mut Given, Optio
             values.iter_mut().find(named).map(|given| (given, None)).ok_or_else(unknown)
         }
         _ => {
-            let free = |given: &&mut Given| {
-                given.parameter.placement == Placement::Operand
-                    && (given.texts.is_empty() || repeats(given.parameter.arity))
-            };
-            values.iter_mut().find(free).map(|given| (given, None)).ok_or_else(|| format!("`{word}` is too much"))
+            let operand = |given: &Given| given.parameter.placement == Placement::Operand;
+            // Of several words the last is for a required operand behind the one that takes them.
+            let waiting =
+                |given: &Given| operand(given) && given.texts.is_empty() && given.parameter.arity == Arity::Required;
+            let last = (rest == 0).then(|| values.iter().rposition(waiting)).flatten();
+            let free = |given: &Given| operand(given) && (given.texts.is_empty() || repeats(given.parameter.arity));
+            let place = last.or_else(|| values.iter().position(free));
+            place.map(|place| (&mut values[place], None)).ok_or_else(|| format!("`{word}` is too much"))
         }
     }
 }
@@ -103,7 +107,7 @@ fn complete(given: &mut Given) -> Result<(), String> {
         return Err(format!("`{}` is given twice", parameter.name));
     }
     let wrong = texts.iter().find(|text| match &parameter.value {
-        ValueKind::Integer => text.parse::<i64>().is_err(),
+        ValueKind::Integer | ValueKind::Time => text.parse::<i64>().is_err(),
         ValueKind::Choice(words) => !words.contains(&text.as_str()),
         ValueKind::Secret => secret_id(text).is_none(),
         ValueKind::NamedContext => text.split_once('=').is_none(),
@@ -165,9 +169,19 @@ impl Arguments {
         self.plain(name, |kind| *kind == ValueKind::ContextDirectory)
     }
 
+    pub(super) fn catalogs(&self, name: &str) -> Vec<String> {
+        self.plain(name, |kind| *kind == ValueKind::Catalog)
+    }
+
+    /// Moments are given in seconds since 1970 here.
+    pub(super) fn times(&self, name: &str) -> Vec<i64> {
+        let texts = self.plain(name, |kind| *kind == ValueKind::Time);
+        texts.iter().filter_map(|text| text.parse().ok()).collect()
+    }
+
     pub(super) fn images(&self, name: &str) -> (RegistryAccess, Vec<String>) {
         self.get(name, |kind| match kind {
-            ValueKind::Image(access) => Some(*access),
+            ValueKind::Image(access) | ValueKind::Place(access) => Some(*access),
             _ => None,
         })
     }

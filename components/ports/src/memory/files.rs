@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use super::registry::{MemoryBlob, referenced};
+use super::registry::{MemoryBlob, MemoryRepository, referenced};
 use super::tree::{FileTree, Missing, within};
 use super::{MemoryHost, digest};
 use crate::{
-    ArchiveFormat, Blob, Commit, Descriptor, Directory, Entry, Error, InputFile, OutputDirectory, OutputFile,
-    OutputImage, Result, Stat, Tree,
+    ArchiveFormat, Blob, Commit, Descriptor, Digest, Directory, Entry, Error, InputFile, OutputDirectory, OutputFile,
+    OutputImage, RegistryAccess, Result, Stat, Tree,
 };
 
 /// A granted directory.
@@ -87,6 +87,17 @@ impl MemoryInputFile {
 }
 
 impl InputFile for MemoryInputFile {
+    type Repository = MemoryRepository;
+
+    /// Those of the repository whose name is that of the file: a test fills it by [`MemoryHost::local`].
+    async fn images(&self) -> Result<MemoryRepository> {
+        let images = self.host.local(&self.path, RegistryAccess::Pull);
+        match images.is_empty() {
+            true => Err(Error::Invalid(format!("{} holds no images", self.path))),
+            false => Ok(images),
+        }
+    }
+
     fn name(&self) -> String {
         self.path.clone()
     }
@@ -109,16 +120,12 @@ impl InputFile for MemoryInputFile {
 pub enum Written {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// An image with its blobs.
-    Image {
+    /// Images with their blobs.
+    Images {
         /// Form of the file.
         format: ArchiveFormat,
-        /// Media type of the manifest.
-        media_type: String,
-        /// The manifest or index.
-        manifest: Vec<u8>,
-        /// `registry/repository:tag`.
-        names: Vec<String>,
+        /// Media type, manifest or index, and names of each.
+        images: Vec<(String, Vec<u8>, Vec<String>)>,
         /// In the order given.
         blobs: Vec<Descriptor>,
     },
@@ -161,11 +168,17 @@ impl OutputFile for MemoryOutputFile {
         Ok(())
     }
 
-    async fn write_image(&self, format: ArchiveFormat, image: OutputImage, blobs: &[MemoryBlob]) -> Result<()> {
-        check_whole(&image, blobs).await?;
-        let OutputImage { media_type, manifest, names } = image;
+    async fn write_blob(&self, blob: &MemoryBlob) -> Result<()> {
+        self.write(&blob.read(u64::MAX).await?).await
+    }
+
+    async fn write_images(&self, format: ArchiveFormat, images: Vec<OutputImage>, blobs: &[MemoryBlob]) -> Result<()> {
+        for image in &images {
+            check_whole(image, blobs).await?;
+        }
         let blobs = blobs.iter().map(Blob::descriptor).collect();
-        self.set(Written::Image { format, media_type, manifest, names, blobs });
+        let image = |OutputImage { media_type, manifest, names }| (media_type, manifest, names);
+        self.set(Written::Images { format, images: images.into_iter().map(image).collect(), blobs });
         Ok(())
     }
 }
@@ -200,6 +213,11 @@ impl OutputDirectory for MemoryOutputDirectory {
             images.push((media_type, manifest, names));
         }
         Ok(())
+    }
+
+    /// What is here is what was put in: nothing is garbage but what a test says.
+    async fn collect_garbage(&self) -> Result<Vec<Digest>> {
+        Ok(self.host.state().garbage.get(&self.path).cloned().unwrap_or_default())
     }
 }
 

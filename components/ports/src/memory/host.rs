@@ -13,8 +13,9 @@ use super::snapshot::{self, MemorySnapshot};
 use super::sources::Sources;
 use super::tree::FileTree;
 use crate::{
-    Blob, ContextSource, Denial, Descriptor, Digest, Error, Host, ImageArgument, InputFile, Layer, Level, NamedContext,
-    Position, RegistryAccess, RemoteFile, ResolvedImage, Result, Source, Task, Timestamp, Tree,
+    Blob, Catalog, ContextSource, Denial, Descriptor, Digest, Error, Host, ImageArgument, InputFile, Layer,
+    LayerCompression, Level, NamedContext, Position, RegistryAccess, RemoteFile, ResolvedImage, Result, Source, Task,
+    Timestamp, Tree,
 };
 
 /// Something that was said.
@@ -47,6 +48,7 @@ pub(super) struct State {
     pub(super) contexts: BTreeMap<String, FileTree>,
     pub(super) written: BTreeMap<String, Written>,
     pub(super) stdout: Vec<u8>,
+    pub(super) garbage: BTreeMap<String, Vec<Digest>>,
     pub(super) runs: Runs,
     pub(super) sources: Sources,
     resolvable: Option<BTreeSet<String>>,
@@ -95,6 +97,18 @@ impl MemoryHost {
     pub fn with_context(self, path: &str, tree: FileTree) -> Self {
         self.state_mut().contexts.insert(path.into(), tree);
         self
+    }
+
+    /// With an OCI layout that has these blobs too many.
+    #[must_use]
+    pub fn with_garbage(self, path: &str, digests: &[&str]) -> Self {
+        self.state_mut().garbage.insert(path.into(), digests.iter().map(|digest| (*digest).to_owned()).collect());
+        self
+    }
+
+    /// The images in a file or directory, named as an argument names it: `oci:DIR` or, where the form is told by what is there, the path alone.
+    pub fn local(&self, place: &str, access: RegistryAccess) -> MemoryRepository {
+        MemoryRepository::new(self.clone(), place.into(), access)
     }
 
     /// Limits `resolve` to these registries; without it every one is allowed.
@@ -196,6 +210,7 @@ impl Host for MemoryHost {
     type Repository = MemoryRepository;
     type Snapshot = MemorySnapshot;
     type InputFile = MemoryInputFile;
+    type Catalog = MemoryCatalog;
     type OutputFile = MemoryOutputFile;
     type OutputDirectory = MemoryOutputDirectory;
     type Task = MemoryTask;
@@ -248,6 +263,16 @@ impl Host for MemoryHost {
             .collect()
     }
 
+    fn catalogs(&self, name: &str) -> Vec<MemoryCatalog> {
+        let registries = self.state().arguments.catalogs(name);
+        registries.into_iter().map(|registry| MemoryCatalog { host: self.clone(), registry }).collect()
+    }
+
+    fn times(&self, name: &str) -> Vec<Timestamp> {
+        let times = self.state().arguments.times(name);
+        times.into_iter().map(|seconds| Timestamp { seconds, nanoseconds: 0 }).collect()
+    }
+
     fn input_files(&self, name: &str) -> Vec<MemoryInputFile> {
         let paths = self.state().arguments.input_files(name);
         paths.into_iter().map(|path| MemoryInputFile::new(self.clone(), path)).collect()
@@ -295,6 +320,10 @@ impl Host for MemoryHost {
 
     async fn put(&self, media_type: &str, content: &[u8]) -> Result<MemoryBlob> {
         Ok(self.store_blob(media_type, content))
+    }
+
+    async fn recompress(&self, layer: &MemoryBlob, to: LayerCompression) -> Result<MemoryBlob> {
+        snapshot::recompress(self, &layer.read(u64::MAX).await?, to)
     }
 
     fn scratch(&self) -> MemorySnapshot {
@@ -363,6 +392,22 @@ impl Host for MemoryHost {
 
     fn log_at(&self, level: Level, position: &Position, message: &str) {
         self.state_mut().log.push(LogLine { level, position: Some(position.clone()), message: message.into() });
+    }
+}
+
+/// The list of a registry's repositories.
+pub struct MemoryCatalog {
+    host: MemoryHost,
+    registry: String,
+}
+
+impl Catalog for MemoryCatalog {
+    fn registry(&self) -> String {
+        self.registry.clone()
+    }
+
+    async fn repositories(&self) -> Result<Vec<String>> {
+        Ok(self.host.state().registries.of(&self.registry))
     }
 }
 

@@ -18,7 +18,7 @@ mod tests;
 mod tree;
 
 pub use files::{MemoryDirectory, MemoryInputFile, MemoryOutputDirectory, MemoryOutputFile, Written};
-pub use host::{LogLine, MemoryHost, MemoryTask, TaskEnd};
+pub use host::{LogLine, MemoryCatalog, MemoryHost, MemoryTask, TaskEnd};
 pub use process::{MemoryAgent, MemoryOutcome, MemoryProcess, MemorySecret};
 pub use registry::{MemoryBlob, MemoryRepository, RegistryEvent};
 pub use run::block_on;

@@ -13,6 +13,9 @@ pub(super) struct Reference {
 
 impl Reference {
     pub(super) fn parse(typed: &str) -> Self {
+        if let Some((repository, name)) = local(typed) {
+            return Self { repository, tag: Some(name.unwrap_or_else(|| "latest".into())), digest: None };
+        }
         let (rest, digest) = match typed.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest.to_owned())),
             None => (typed, None),
@@ -24,6 +27,19 @@ impl Reference {
         let tag = tag.or_else(|| digest.is_none().then(|| "latest".to_owned()));
         Self { repository: full_name(name), tag, digest }
     }
+}
+
+/// A file or directory that holds images, as typed but for the name of one of them, and that name.
+fn local(typed: &str) -> Option<(String, Option<String>)> {
+    let word = ["oci", "oci-archive", "docker-archive", "dir"]
+        .into_iter()
+        .find(|word| typed.starts_with(&format!("{word}:")))?;
+    let rest = &typed[word.len() + 1..];
+    let (path, name) = match rest.split_once(':') {
+        Some((path, name)) if word != "dir" => (path, Some(name.to_owned())),
+        _ => (rest, None),
+    };
+    Some((format!("{word}:{path}"), name))
 }
 
 /// A repository's name with its registry, by Docker's rule: what stands before the first `/` is a registry if it has a dot or a

@@ -8,7 +8,9 @@ use super::reference::is_digest;
 use super::run::yield_now;
 use super::tree::within;
 use super::{MemoryHost, digest};
-use crate::{Blob, Denial, Descriptor, Digest, Error, Manifest, PushOutcome, RegistryAccess, Repository, Result};
+use crate::{
+    Blob, Denial, Descriptor, Digest, Error, Manifest, PushOutcome, Referrer, RegistryAccess, Repository, Result,
+};
 
 /// A write to a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,14 @@ pub(super) struct Registries {
     pushes: usize,
 }
 
+impl Registries {
+    /// The repositories of a registry, without its name.
+    pub(super) fn of(&self, registry: &str) -> Vec<String> {
+        let below = |name: &String| Some(name.strip_prefix(registry)?.strip_prefix('/')?.to_owned());
+        self.repositories.keys().filter_map(below).collect()
+    }
+}
+
 /// What a repository holds.
 #[derive(Default)]
 struct Content {
@@ -58,6 +68,8 @@ struct Content {
     manifests: BTreeMap<Digest, (String, Vec<u8>)>,
     tags: BTreeMap<String, Digest>,
     deletes: Deletes,
+    /// Whether it is a file or directory, where the only image needs no name.
+    is_local: bool,
 }
 
 /// What a registry makes of a request to delete a tag.
@@ -74,7 +86,14 @@ enum Deletes {
 
 impl Content {
     fn find(&self, reference: &str) -> Option<Manifest> {
-        let digest = if is_digest(reference) { reference } else { self.tags.get(reference)? };
+        let only = || {
+            self.tags
+                .values()
+                .next()
+                .filter(|first| reference == "latest" && self.tags.values().all(|tag| tag == *first))
+        };
+        let local = || if self.is_local { only() } else { None };
+        let digest = if is_digest(reference) { reference } else { self.tags.get(reference).or_else(local)? };
         let (media_type, content) = self.manifests.get(digest)?;
         let descriptor =
             Descriptor { media_type: media_type.clone(), digest: digest.into(), size: content.len() as u64 };
@@ -115,6 +134,11 @@ impl MemoryRepository {
             }
         });
         Descriptor { media_type: media_type.into(), digest, size: content.len() as u64 }
+    }
+
+    /// Whether it holds no manifest.
+    pub fn is_empty(&self) -> bool {
+        self.look(|repository| (!repository.manifests.is_empty()).then_some(())).is_none()
     }
 
     /// Takes a blob away.
@@ -160,7 +184,11 @@ impl MemoryRepository {
     }
 
     fn edit<T>(&self, change: impl FnOnce(&mut Content) -> T) -> T {
-        change(self.host.state_mut().registries.repositories.entry(self.name.clone()).or_default())
+        let is_local =
+            ["oci:", "oci-archive:", "docker-archive:", "dir:"].iter().any(|word| self.name.starts_with(word))
+                || !self.name.contains('/');
+        let new = || Content { is_local, ..Content::default() };
+        change(self.host.state_mut().registries.repositories.entry(self.name.clone()).or_insert_with(new))
     }
 
     fn look<T>(&self, look: impl FnOnce(&Content) -> Option<T>) -> Option<T> {
@@ -278,7 +306,7 @@ impl Repository for MemoryRepository {
         let found = self.find(reference).ok_or_else(|| self.not_found(reference))?;
         let deletes = self.look(|repository| Some(repository.deletes)).unwrap_or_default();
         if deletes == Deletes::Nothing {
-            return Err(Error::Other(Some("UNSUPPORTED: the operation is unsupported".into())));
+            return Err(Error::Unsupported("UNSUPPORTED: the operation is unsupported".into()));
         }
         self.edit(|repository| {
             if is_digest(reference) || deletes == Deletes::Manifests {
@@ -309,6 +337,35 @@ impl Repository for MemoryRepository {
 
     async fn check_push(&self) -> Result<()> {
         self.check("registry.push", RegistryAccess::Push, "")
+    }
+
+    async fn find_blob(&self, digest: &str) -> Result<Option<MemoryBlob>> {
+        self.check("registry.pull", RegistryAccess::Pull, digest)?;
+        let media_type = "application/octet-stream".to_owned();
+        let descriptor =
+            |content: Vec<u8>| Descriptor { media_type, digest: digest.into(), size: content.len() as u64 };
+        Ok(self.blob_content(digest).map(|content| self.blob(&descriptor(content))))
+    }
+
+    async fn referrers(&self, digest: &str) -> Result<Vec<Referrer>> {
+        self.check("registry.pull", RegistryAccess::Pull, digest)?;
+        let refers = |(own, (media_type, content)): (&Digest, &(String, Vec<u8>))| {
+            let value: Value = serde_json::from_slice(content).ok()?;
+            let pairs = value["annotations"].as_object().into_iter().flatten();
+            let pair = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+            let kind = value["artifactType"].as_str().or(value["config"]["mediaType"].as_str());
+            (value["subject"]["digest"].as_str() == Some(digest)).then(|| Referrer {
+                descriptor: Descriptor {
+                    media_type: media_type.clone(),
+                    digest: own.clone(),
+                    size: content.len() as u64,
+                },
+                artifact_type: kind.map(str::to_owned),
+                annotations: pairs.filter_map(pair).collect(),
+            })
+        };
+        let found = |repository: &Content| Some(repository.manifests.iter().filter_map(refers).collect());
+        Ok(self.look(found).unwrap_or_default())
     }
 
     async fn tags(&self) -> Result<Vec<String>> {

@@ -13,8 +13,8 @@ use super::process::{self, MemoryAgent, MemoryProcess, MemorySecret};
 use super::tree::{FileTree, Missing, Node, NodeKind, literal};
 use super::{MemoryBlob, MemoryHost, digest};
 use crate::{
-    Blob, Change, ChangeEntry, Entry, Error, Layer, Outcome, Result, Snapshot, Source, SourceFile, Stat, Timestamp,
-    Tree,
+    Blob, Change, ChangeEntry, Entry, Error, Layer, LayerCompression, Outcome, OutputFile, Result, Snapshot, Source,
+    SourceFile, Stat, Timestamp, Tree,
 };
 
 const PLAIN: &[u8] = b"steprun-memory-layer\n";
@@ -104,6 +104,10 @@ impl Snapshot for MemorySnapshot {
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<MemoryBlob>>> {
         let changes = changes(&self.before, &self.tree);
         Ok((!changes.is_empty()).then(|| store_layer(&self.host, changes, gzip)))
+    }
+
+    async fn write_file(&self, path: &str, to: &MemoryOutputFile) -> Result<()> {
+        to.write(&self.tree.read(path, u64::MAX)?).await
     }
 
     async fn export(&self, to: &MemoryOutputFile) -> Result<()> {
@@ -231,7 +235,8 @@ fn decode(line: &[u8]) -> Option<(String, Option<Node>)> {
 
 /// The plain form of a layer's bytes and whether they were "compressed"; none if they are no layer.
 fn plain(content: &[u8]) -> Option<(&[u8], bool)> {
-    let (plain, gzip) = content.strip_prefix(GZIP).map_or((content, false), |plain| (plain, true));
+    let packed = content.strip_prefix(GZIP).or_else(|| content.strip_prefix(ZSTD));
+    let (plain, gzip) = packed.map_or((content, false), |plain| (plain, true));
     plain.starts_with(PLAIN).then_some((plain, gzip))
 }
 
@@ -270,6 +275,17 @@ pub(super) fn from_archive(host: &MemoryHost, content: &[u8]) -> Result<Option<M
     let mut tree = FileTree::new();
     apply_layer(&mut tree, plain)?;
     Ok(Some(MemorySnapshot::new(host.clone(), tree)))
+}
+
+const ZSTD: &[u8] = b"zstd\n";
+
+/// A layer in another "compression".
+pub(super) fn recompress(host: &MemoryHost, content: &[u8], to: LayerCompression) -> Result<MemoryBlob> {
+    let (plain, _) = plain(content).ok_or_else(|| Error::Invalid("the layer can't be decompressed".into()))?;
+    Ok(match to {
+        LayerCompression::Gzip => host.store_blob(&format!("{MEDIA_TYPE}+gzip"), &[GZIP, plain].concat()),
+        LayerCompression::Zstd => host.store_blob(&format!("{MEDIA_TYPE}+zstd"), &[ZSTD, plain].concat()),
+    })
 }
 
 pub(super) fn import_layer(host: &MemoryHost, content: &[u8]) -> Result<Layer<MemoryBlob>> {

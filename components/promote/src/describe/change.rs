@@ -14,7 +14,7 @@ const fn changed(summary: &'static str) -> Parameter {
 }
 
 const fn base(name: &'static str, summary: &'static str) -> Parameter {
-    Parameter::option(name, ValueKind::Image(RegistryAccess::Pull), "IMAGE", summary)
+    Parameter::option(name, ValueKind::Place(RegistryAccess::Pull), "IMAGE", summary)
 }
 
 fn append() -> Command {
@@ -26,7 +26,7 @@ fn append() -> Command {
     );
     let new_tag = Parameter::option(
         "new_tag",
-        ValueKind::Image(RegistryAccess::Push),
+        ValueKind::Place(RegistryAccess::Push),
         "IMAGE",
         "Name of the result; required unless --output is given",
     );
@@ -112,7 +112,7 @@ fn flatten() -> Command {
 
 fn rebase() -> Command {
     let original = base("original", "Old name of IMAGE");
-    let original = Parameter { value: ValueKind::Image(RegistryAccess::Push), ..original };
+    let original = Parameter { value: ValueKind::Place(RegistryAccess::Push), ..original };
     command(
         "rebase",
         "Puts an image on a newer base",

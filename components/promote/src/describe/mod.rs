@@ -31,7 +31,7 @@ const fn image(
     value_name: &'static str,
     summary: &'static str,
 ) -> Parameter {
-    Parameter::operand(name, ValueKind::Image(access), value_name, summary)
+    Parameter::operand(name, ValueKind::Place(access), value_name, summary)
 }
 
 const fn source() -> Parameter {
@@ -59,11 +59,19 @@ const fn text(name: &'static str, value_name: &'static str, summary: &'static st
     Parameter::option(name, ValueKind::Text, value_name, summary)
 }
 
+/// Where what is read goes.
+const fn file() -> Parameter {
+    let file = ValueKind::File(FileAccess::Write);
+    Parameter::operand("file", file, "FILE", "Where to write, `-` for standard output")
+        .arity(Arity::Optional)
+        .default("-")
+}
+
 /// `-t`: where a changed image goes, if not to where it was read.
 const fn tag() -> Parameter {
     Parameter::option(
         "tag",
-        ValueKind::Image(RegistryAccess::Push),
+        ValueKind::Place(RegistryAccess::Push),
         "IMAGE",
         "Name of the result; that of the image which was read if absent",
     )

@@ -2,10 +2,10 @@
 
 use steprun_ports::{Arity, Command, FileAccess, Parameter, RegistryAccess, ValueKind};
 
-use super::{command, foreign, image, jobs, platform, platforms, repository, source, text};
+use super::{command, foreign, image, jobs, platform, platforms, repeated_required, repository, text};
 
 pub(super) fn commands() -> Vec<Command> {
-    vec![copy(), delete(), r#move(), pull(), push(), retention(), sync(), tag()]
+    vec![copy(), delete(), layout_gc(), r#move(), pull(), push(), retention(), sync(), tag()]
 }
 
 fn copy() -> Command {
@@ -14,7 +14,8 @@ fn copy() -> Command {
         aliases: &["cp"],
         summary: "Copies an image, keeping its digest",
         details: "An index is copied with all its images unless --platform narrows it: to one image, or of several platforms to an index \
-                  of those and their attestations. What the destination has is not copied again.\n\n\
+                  of those and their attestations. What the destination has is not copied again. SRC and DST may also be `oci:DIR[:NAME]`, \
+                  `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]` or `dir:DIR`, as IMAGE of other commands may.\n\n\
                   steprun promote copy staging.example/app:v1 registry.example/app:v1",
         parameters: vec![
             image("source", RegistryAccess::Pull, "SRC", "Image to copy; a repository with --all-tags"),
@@ -23,6 +24,16 @@ fn copy() -> Command {
             Parameter::flag(
                 "digest-tags",
                 "Also copy tags that belong to the image's digests: signatures, attestations",
+            ),
+            Parameter::flag(
+                "referrers",
+                "Also copy the manifests that name the image as their subject: signatures, attestations",
+            ),
+            Parameter::option(
+                "recompress",
+                ValueKind::Choice(&["gzip", "zstd"]),
+                "COMPRESSION",
+                "Compress layers in this way that are not: the copy gets another digest, and no attestations",
             ),
             Parameter::flag("no-clobber", "Leave tags alone that the destination has").short('n'),
             foreign(),
@@ -70,34 +81,28 @@ fn sync() -> Command {
 }
 
 fn pull() -> Command {
-    let file = Parameter::operand(
-        "tarball",
+    let path = Parameter::operand(
+        "path",
         ValueKind::File(FileAccess::Write),
-        "TARBALL",
-        "Where to write an archive, `-` for standard output",
+        "PATH",
+        "Where to write: an archive, `-` for standard output; with --format=oci a directory",
     );
     let format = Parameter::option(
         "format",
-        ValueKind::Choice(&["tarball", "oci-archive"]),
+        ValueKind::Choice(&["tarball", "oci", "oci-archive"]),
         "FORMAT",
-        "What the archive is: one image for `docker load`, linux/amd64 by default, or an OCI layout",
-    );
-    let layout = Parameter::option(
-        "layout",
-        ValueKind::OutputDirectory,
-        "DIR",
-        "Add the image to the OCI layout in this directory instead",
+        "An archive for `docker load`, of images for linux/amd64 by default; an OCI layout in a directory, or in an archive",
     );
     command(
         "pull",
-        "Writes an image to a file or directory",
+        "Writes images to a file or directory",
         "An OCI layout gets a whole index unless --platform narrows it. Manifests keep their bytes.\n\n\
-         steprun promote pull alpine alpine.tar",
+         steprun promote pull alpine debian images.tar",
         vec![
-            source(),
-            file.arity(Arity::Optional),
+            repeated_required(image("image", RegistryAccess::Pull, "IMAGE", "Image to read")),
+            path,
             format.default("tarball"),
-            layout,
+            Parameter::flag("annotate-ref", "Name the images in the index of a layout (--format=oci)"),
             jobs(),
             platform("Which image of an index to take"),
         ],
@@ -109,15 +114,31 @@ fn push() -> Command {
         "path",
         ValueKind::File(FileAccess::Read),
         "PATH",
-        "Archive of `docker save`, or of an OCI layout; `-` for standard input",
+        "Archive of `docker save` or of an OCI layout, or the directory of one; `-` for standard input",
     );
     let index = Parameter::flag("index", "Push all images of an OCI layout as one index");
+    let refs = Parameter::option(
+        "image-refs",
+        ValueKind::File(FileAccess::Write),
+        "FILE",
+        "Also write the result's name to this file",
+    );
     command(
         "push",
-        "Pushes the image of an archive",
-        "Prints the result as registry/repository@digest. Layers are pushed as they are in the archive, up to 256 MiB each: `docker save` \
-         does not compress them.\n\nsteprun promote push app.tar registry.example/app:v1",
-        vec![path, image("image", RegistryAccess::Push, "IMAGE", "Where to push it"), index, foreign(), jobs()],
+        "Pushes the image of an archive or layout",
+        "Prints the result as registry/repository@digest. Layers are pushed as they are: `docker save` does not compress them.\n\n\
+         steprun promote push app.tar registry.example/app:v1",
+        vec![path, image("image", RegistryAccess::Push, "IMAGE", "Where to push it"), index, refs, foreign(), jobs()],
+    )
+}
+
+fn layout_gc() -> Command {
+    let layout = Parameter::operand("layout", ValueKind::OutputDirectory, "DIR", "OCI layout to clean");
+    command(
+        "layout-gc",
+        "Removes the blobs of an OCI layout that no image of it leads to",
+        "Says which, on standard error.",
+        vec![layout],
     )
 }
 
@@ -146,7 +167,12 @@ fn retention() -> Command {
             repository("repository", RegistryAccess::Delete, "REPO", "Repository to clean"),
             keep,
             text("keep-tags", "PATTERN", "Keep tags that fit: `*` is any text, `?` one character").repeated(),
-            text("older-than", "DATE", "Keep images that were made on this date or later: `2026-01-31`"),
+            Parameter::option(
+                "older-than",
+                ValueKind::Time,
+                "AGE|DATE",
+                "Keep images that are not older: `30d`, or that were made on this date or later: `2026-01-31`",
+            ),
             Parameter::flag("confirm", "Delete; without it the tags are only printed"),
             jobs(),
         ],

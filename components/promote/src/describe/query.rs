@@ -2,7 +2,7 @@
 
 use steprun_ports::{Arity, Command, FileAccess, Parameter, RegistryAccess, ValueKind};
 
-use super::{command, format, image, jobs, platform, repository, source};
+use super::{command, file, format, image, jobs, platform, repository, source};
 
 const WHICH: &str = "Which image of an index to take, linux/amd64 by default";
 
@@ -10,6 +10,7 @@ pub(super) fn commands() -> Vec<Command> {
     vec![
         blob(),
         cat(),
+        catalog(),
         config(),
         diff(),
         digest(),
@@ -18,7 +19,9 @@ pub(super) fn commands() -> Vec<Command> {
         index_list(),
         list(),
         manifest(),
+        referrers(),
         size(),
+        tree(),
         validate(),
         version(),
     ]
@@ -32,9 +35,48 @@ fn blob() -> Command {
     command(
         "blob",
         "Prints a blob",
-        "The bytes are printed as they are in the registry, up to 256 MiB. The blob must belong to a tagged image of the repository: \
-         its size is read there.\n\nsteprun promote blob registry.example/app@sha256:... | tar tz",
-        vec![image("blob", RegistryAccess::Pull, "BLOB", "Blob to read: registry/repository@digest")],
+        "The bytes are printed as they are in the registry.\n\nsteprun promote blob registry.example/app@sha256:... | tar tz",
+        vec![
+            Parameter::operand(
+                "blob",
+                ValueKind::Image(RegistryAccess::Pull),
+                "BLOB",
+                "Blob to read: registry/repository@digest",
+            ),
+            file(),
+        ],
+    )
+}
+
+fn catalog() -> Command {
+    command(
+        "catalog",
+        "Prints the repositories of a registry",
+        "",
+        vec![
+            Parameter::operand("registry", ValueKind::Catalog, "REGISTRY", "Registry to list"),
+            Parameter::flag("full-ref", "Print registry/repository"),
+            format("How to print them"),
+        ],
+    )
+}
+
+fn referrers() -> Command {
+    let kind = Parameter::option("artifact-type", ValueKind::Text, "TYPE", "Print those that are of this type");
+    command(
+        "referrers",
+        "Prints the manifests that name an image as their subject: signatures, attestations",
+        "A line for each: digest, type. They come from the registry's list of referrers, or from the tag that stands for it in older registries.",
+        vec![source(), kind.repeated(), format("How to print them"), platform("Which image of an index to take")],
+    )
+}
+
+fn tree() -> Command {
+    command(
+        "tree",
+        "Prints an image with all that belongs to it",
+        "The images of an index, and below each the manifests that name it as their subject.",
+        vec![source(), format("How to print it"), jobs()],
     )
 }
 
@@ -56,7 +98,7 @@ fn digest() -> Command {
         "",
         vec![
             source().arity(Arity::Optional),
-            tarball("Take the image of this archive of `docker save`"),
+            tarball("Take the image of this archive of `docker save`, or OCI layout"),
             full,
             format("How to print it"),
             platform("Which image of an index to take"),
@@ -94,8 +136,8 @@ fn cat() -> Command {
     command(
         "cat",
         "Prints a file of an image",
-        "Up to 256 MiB. Symlinks are followed inside of the image.\n\nsteprun promote cat alpine etc/os-release",
-        vec![source(), Parameter::operand("path", ValueKind::Text, "PATH", "File to read"), platform(WHICH)],
+        "Symlinks are followed inside of the image.\n\nsteprun promote cat alpine etc/os-release",
+        vec![source(), Parameter::operand("path", ValueKind::Text, "PATH", "File to read"), file(), platform(WHICH)],
     )
 }
 
@@ -165,14 +207,14 @@ fn size() -> Command {
 }
 
 fn validate() -> Command {
-    let remote = Parameter::option("remote", ValueKind::Image(RegistryAccess::Pull), "IMAGE", "Image to check");
+    let remote = Parameter::option("remote", ValueKind::Place(RegistryAccess::Pull), "IMAGE", "Image to check");
     command(
         "validate",
         "Checks that an image is whole",
         "Reads all manifests, configs and layers and compares them with their digests. Prints `PASS: IMAGE`, or `FAIL: IMAGE: ...` and fails.",
         vec![
             remote,
-            tarball("Archive of `docker save` to check"),
+            tarball("Archive of `docker save`, or OCI layout, to check"),
             Parameter::flag("fast", "Don't read the layers"),
             jobs(),
             platform("Check one image of an index"),

@@ -96,7 +96,8 @@ fn append_to_a_file_pushes_nothing() {
     let arguments = [&["append", "-b", "source.test/app:v1", "-o", "out.tar", "-t", DESTINATION], &layers[..]].concat();
     assert_eq!(call(&host, &arguments), "");
     assert_eq!(host.events(), []);
-    let Some(Written::Image { format, names, blobs, .. }) = host.written("out.tar") else { panic!("no image") };
+    let Some(Written::Images { format, images, blobs }) = host.written("out.tar") else { panic!("no image") };
+    let names = &images[0].2;
     assert_eq!(
         (format, names, blobs.len()),
         (ArchiveFormat::Docker, vec!["destination.test/app:latest".to_owned()], 4)
@@ -185,7 +186,8 @@ fn mutate_puts_its_result_where_it_is_told() {
     assert_eq!(source.tagged()["v1"], image.digest, "a digest overwrites no tag");
     assert_eq!(call(&host, &["mutate", "source.test/app:v1", "-o", "out.tar", "--set-platform", "linux/arm/v7"]), "");
     assert_eq!(host.events(), []);
-    let Some(Written::Image { manifest, .. }) = host.written("out.tar") else { panic!("no image") };
+    let Some(Written::Images { images, .. }) = host.written("out.tar") else { panic!("no image") };
+    let manifest = &images[0].1;
     let blob = host.repository("x.test/y").blob_content(parsed(&manifest)["config"]["digest"].as_str().unwrap());
     assert!(blob.is_none(), "it is in the store alone");
 }

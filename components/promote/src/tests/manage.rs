@@ -72,10 +72,10 @@ fn retention_keeps_what_its_policy_says() {
         (&["--keep", "2"][..], &["v1", "a"][..]),
         (&["--keep", "2", "--keep-tags", "v*"], &["a"]),
         (&["--keep", "0"], &["v1", "a", "b", "c"]),
-        (&["--older-than", "2026-01-02"], &["v1", "a"]),
-        (&["--older-than", "2026-01-03T00:00:00Z"], &["v1", "a", "b", "c"]),
-        (&["--older-than", "2026-01-03", "--keep", "3"], &["v1"]),
-        (&["--older-than", "2019-01-01"], &[]),
+        (&["--older-than", "1767312000"], &["v1", "a"]),
+        (&["--older-than", "1767398400"], &["v1", "a", "b", "c"]),
+        (&["--older-than", "1767398400", "--keep", "3"], &["v1"]),
+        (&["--older-than", "1546300800"], &[]),
     ] {
         let printed = call(&host, &[&["retention", SOURCE], policy].concat());
         assert_eq!(printed, expected.iter().map(|tag| format!("{SOURCE}:{tag}\n")).collect::<String>(), "{policy:?}");
@@ -83,11 +83,9 @@ fn retention_keeps_what_its_policy_says() {
     }
     call(&host, &["retention", SOURCE, "--keep", "1", "--keep-tags", "v?", "--confirm"]);
     assert_eq!(source.tagged().keys().collect::<Vec<_>>(), ["c", "epoch", "sha256-abc.sig", "undated", "v1"]);
-    for (arguments, message) in [
-        (&[][..], "one of --keep and --older-than is needed"),
-        (&["--keep", "-1"], "--keep can't be -1"),
-        (&["--older-than", "30d"], "--older-than `30d` is no date"),
-    ] {
+    for (arguments, message) in
+        [(&[][..], "one of --keep and --older-than is needed"), (&["--keep", "-1"], "--keep can't be -1")]
+    {
         fails(&host, &[&["retention", SOURCE], arguments].concat(), FailureKind::Usage, message);
     }
 }
@@ -99,7 +97,7 @@ fn retention_asks_the_image_of_an_index() {
     let mut entry = object(&source.find("one").unwrap().descriptor);
     entry["platform"] = json!({"os": "linux", "architecture": "riscv64"});
     source.add_manifest(Some("many"), OCI_INDEX, json!({"manifests": [entry]}).to_string());
-    let printed = call(&host, &["retention", SOURCE, "--older-than", "2026-02-01", "--confirm"]);
+    let printed = call(&host, &["retention", SOURCE, "--older-than", "1769904000", "--confirm"]);
     assert_eq!(printed, format!("{SOURCE}:many\n{SOURCE}:one\n"));
     assert!(source.tagged().is_empty());
 }

@@ -114,128 +114,137 @@ fn sync_of_platforms_knows_what_it_has_made() {
 }
 
 #[test]
+fn copy_brings_what_refers_to_an_image() {
+    let (host, source, destination) = setup();
+    let (index, children) = add_index(&host, &source);
+    let bom = query::add_referrer(&source, &children[0], "a/bom");
+    let signature = query::add_referrer(&source, &bom, "a/signature");
+    let other = query::add_referrer(&source, &children[1], "a/bom");
+    call(&host, &["copy", "source.test/app:v1", "destination.test/app:v1"]);
+    assert!(destination.find(&bom.digest).is_none());
+    call(&host, &["copy", "source.test/app:v1", "destination.test/app:v1", "--referrers"]);
+    for digest in [&bom.digest, &signature.digest, &other.digest] {
+        assert_eq!(destination.find(digest), source.find(digest));
+    }
+    assert_eq!(destination.tagged().len(), 1, "by their digests alone");
+    assert_eq!(host.outputs()["digest"], index.digest);
+    call(&host, &["copy", "source.test/app:v1", "destination.test/app:v1", "--referrers"]);
+    assert_eq!(host.events(), []);
+    let (platform, repository) = (["--platform", "linux/arm64"], host.repository("one.test/app"));
+    call(&host, &[&["copy", "source.test/app:v1", "one.test/app", "--referrers"], &platform[..]].concat());
+    assert!(repository.find(&other.digest).is_some() && repository.find(&bom.digest).is_none());
+}
+
+#[test]
+fn copy_recompresses_layers() {
+    let (host, source, destination) = setup();
+    let (index, _) = add_index(&host, &source);
+    let copy = |to: &str, word: &str| call(&host, &["copy", "source.test/app:v1", to, "--recompress", word]);
+    assert_eq!(copy("destination.test/app:gzip", "gzip"), "");
+    assert_eq!(destination.tagged()["gzip"], index.digest, "what is gzip already keeps its bytes");
+    assert_eq!(copy("destination.test/app:zstd", "zstd"), "");
+    let made = manifest_of(&destination, "zstd");
+    assert_eq!(host.outputs()["digest"], destination.tagged()["zstd"]);
+    let images = images_of(&destination, &made);
+    assert_eq!(images.len(), 2, "an attestation is about the image as it was");
+    for (architecture, (manifest, config)) in images {
+        assert_eq!(
+            (&manifest["layers"][0]["mediaType"], &config["architecture"]),
+            (&json!(OCI_LAYER_ZSTD), &json!(architecture))
+        );
+    }
+    assert_eq!(call(&host, &["cat", "destination.test/app:zstd", "etc/name"]), "amd64");
+    let refused = |more: &[&str], message: &str| {
+        let all = [&["copy", "source.test/app:v1", DESTINATION, "--recompress", "zstd"], more].concat();
+        fails(&host, &all, FailureKind::Usage, message);
+    };
+    refused(&["--platform", "linux/amd64,linux/arm64"], "--recompress takes one --platform, or all");
+    refused(&["--referrers"], "what belongs to an image by its digest does not belong to the recompressed one");
+    refused(&["-a"], "--all-tags copies tags as they are, without --recompress, --referrers and --digest-tags");
+}
+
+#[test]
+fn copy_reaches_files_and_directories() {
+    let (host, source, destination) = setup();
+    let (index, _) = add_index(&host, &source);
+    call(&host, &["copy", "source.test/app:v1", "oci:dir:v2"]);
+    assert_eq!(host.local("oci:dir", steprun_ports::RegistryAccess::Pull).tagged()["v2"], index.digest);
+    call(&host, &["copy", "oci:dir", "destination.test/app:v3"]);
+    assert_eq!(destination.find("v3"), source.find("v1"));
+    assert_eq!(call(&host, &["digest", "oci:dir:v2", "--full-ref"]), format!("oci:dir@{}\n", index.digest));
+    assert_eq!(call(&host, &["size", "oci:dir"]), call(&host, &["size", "source.test/app:v1"]));
+}
+
+#[test]
+fn garbage_of_a_layout_is_told() {
+    let host = MemoryHost::new().with_garbage("dir", &["sha256:1", "sha256:2"]);
+    assert_eq!(call(&host, &["layout-gc", "dir"]), "");
+    let lines: Vec<_> = host.log_lines().into_iter().map(|line| line.message).collect();
+    assert_eq!(lines, ["garbage collecting: sha256:1", "garbage collecting: sha256:2"]);
+}
+
+#[test]
 fn pull_writes_archives_and_layouts() {
     let (host, source, _) = setup();
     let (index, children) = add_index(&host, &source);
+    let other = add_image(&host, &source, Some("v2"), "other");
     let image = "source.test/app:v1";
     assert_eq!(call(&host, &["pull", image, "docker.tar"]), "");
-    let Some(Written::Image { format, manifest, names, blobs, .. }) = host.written("docker.tar") else {
-        panic!("no image")
+    let written = |path: &str| match host.written(path) {
+        Some(Written::Images { format, images, blobs }) => (format, images, blobs.len()),
+        other => panic!("{other:?}"),
     };
+    let name = |image: &str| vec![image.to_owned()];
+    let (format, images, blobs) = written("docker.tar");
+    let [(_, manifest, names)] = images.as_slice() else { panic!("{images:?}") };
     assert_eq!(
-        (format, digest(&manifest), names, blobs.len()),
-        (ArchiveFormat::Docker, children[0].digest.clone(), vec![image.to_owned()], 2)
+        (format, digest(manifest), names, blobs),
+        (ArchiveFormat::Docker, children[0].digest.clone(), &name(image), 2)
     );
+    call(&host, &["pull", image, "source.test/app:v2", "both.tar"]);
+    let (_, images, blobs) = written("both.tar");
+    let names: Vec<_> = images.iter().map(|(_, manifest, names)| (digest(manifest), names.clone())).collect();
+    assert_eq!(names, [(children[0].digest.clone(), name(image)), (other.digest, name("source.test/app:v2"))]);
+    assert_eq!(blobs, 4);
     call(&host, &["pull", image, "oci.tar", "--format", "oci-archive"]);
-    let Some(Written::Image { format, manifest, blobs, .. }) = host.written("oci.tar") else { panic!("no image") };
-    assert_eq!((format, digest(&manifest), blobs.len()), (ArchiveFormat::Oci, index.digest.clone(), 9));
-    call(&host, &["pull", image, "--layout", "dir"]);
-    let by_digest = format!("{SOURCE}@{}", index.digest);
-    call(&host, &["pull", &by_digest, "--layout", "dir", "--platform", "linux/arm64"]);
-    let Some(Written::Layout(images)) = host.written("dir") else { panic!("no layout") };
-    let found: Vec<_> = images.iter().map(|(_, manifest, names)| (digest(manifest), names.len())).collect();
-    assert_eq!(found, [(index.digest.clone(), 1), (children[1].digest.clone(), 0)], "a digest is no name");
-    assert_eq!(host.events(), []);
-    fails(&host, &["pull", image], FailureKind::Usage, "one of TARBALL and --layout is needed");
-    fails(
-        &host,
-        &["pull", image, "a", "--layout", "b"],
-        FailureKind::Usage,
-        "TARBALL and --layout are two places, and one is needed",
-    );
-}
-
-/// A host with the archive `image.tar` of these files: the host reads archives as layers.
-fn with_archive(tree: &FileTree) -> MemoryHost {
-    let host = MemoryHost::new();
-    let layer = host.store_layer(tree, false);
-    let content = block_on(layer.blob.read(u64::MAX)).unwrap();
-    host.with_file("image.tar", content)
-}
-
-/// What a repository holds of its tag `v1`, as an OCI layout.
-fn layout(repository: &MemoryRepository, digests: &[&str]) -> FileTree {
-    let mut tree = FileTree::new();
-    for digest in digests {
-        let content = repository.blob_content(digest).or_else(|| Some(repository.find(digest)?.content)).unwrap();
-        tree = tree.file(&format!("blobs/{}", digest.replace(':', "/")), content);
+    let (format, images, blobs) = written("oci.tar");
+    assert_eq!((format, digest(&images[0].1), blobs), (ArchiveFormat::Oci, index.digest.clone(), 9));
+    for (flag, names) in [(&[][..], Vec::new()), (&["--annotate-ref"], name(image))] {
+        call(&host, &[&["pull", image, "dir", "--format", "oci"], flag].concat());
+        let (format, images, _) = written("dir");
+        assert_eq!((format, digest(&images[0].1), &images[0].2), (ArchiveFormat::Layout, index.digest.clone(), &names));
     }
-    tree
+    let by_digest = format!("{SOURCE}@{}", index.digest);
+    call(&host, &["pull", &by_digest, "one.tar", "--platform", "linux/arm64"]);
+    let (_, images, _) = written("one.tar");
+    assert_eq!((digest(&images[0].1), images[0].2.len()), (children[1].digest.clone(), 0), "a digest is no name");
+    assert_eq!(host.events(), []);
+    let message = "--annotate-ref is for --format=oci: an archive names its images in any case";
+    fails(&host, &["pull", image, "x.tar", "--annotate-ref"], FailureKind::Usage, message);
 }
 
 #[test]
-fn push_brings_the_image_of_a_layout() {
-    let (host, source, _) = setup();
-    let (index, children) = add_index(&host, &source);
-    let mut digests = vec![index.digest.clone()];
-    for child in &children {
-        let manifest = manifest_of(&source, &child.digest);
-        let blobs =
-            [&manifest["config"], &manifest["layers"][0]].map(|blob| blob["digest"].as_str().unwrap().to_owned());
-        digests.extend(blobs.into_iter().chain([child.digest.clone()]));
-    }
-    let digests: Vec<&str> = digests.iter().map(String::as_str).collect();
-    let top = json!({"schemaVersion": 2, "manifests": [object(&index), object(&index)]}).to_string();
-    let tree = layout(&source, &digests).file("index.json", &top);
-    let host = with_archive(&tree);
-    let printed = call(&host, &["push", "image.tar", DESTINATION]);
-    let destination = host.repository(DESTINATION);
-    assert_eq!(
-        (printed, destination.tagged()["latest"].as_str()),
-        (format!("{DESTINATION}@{}\n", index.digest), index.digest.as_str())
-    );
-    call(&host, &["push", "image.tar", "destination.test/app:all", "--index"]);
-    assert_eq!(destination.tagged()["all"], digest(top.as_bytes()));
+fn push_brings_the_image_of_a_file_or_directory() {
+    let (host, source, destination) = setup();
+    let images = host.local("image.tar", steprun_ports::RegistryAccess::Delete);
+    let (index, _) = add_index(&host, &images);
+    add_index(&host, &source);
+    let made = format!("{DESTINATION}@{}\n", index.digest);
+    assert_eq!(call(&host, &["push", "image.tar", DESTINATION, "--image-refs", "refs"]), made);
+    assert_eq!(destination.find("latest"), source.find("v1"));
+    assert_eq!(host.written("refs"), Some(Written::Bytes(made.into_bytes())));
     assert_eq!(call(&host, &["digest", "--tarball", "image.tar"]), format!("{}\n", index.digest));
     assert_eq!(call(&host, &["validate", "--tarball", "image.tar"]), "PASS: image.tar\n");
-    // What an archive says of its bytes is not believed.
-    let layer = format!("blobs/{}", digests[2].replace(':', "/"));
-    let host = with_archive(&tree.clone().file(&layer, "other"));
-    let message = format!("{layer} of image.tar has the digest {}, not {}", digest(b"other"), digests[2]);
-    fails(&host, &["push", "image.tar", DESTINATION], FailureKind::Verification, &message);
-    assert_eq!(try_call(&host, &["validate", "--tarball", "image.tar"]).unwrap_err().to_string(), message);
-    assert!(String::from_utf8(host.stdout()).unwrap().ends_with(&format!("FAIL: image.tar: {message}\n")));
-    let two = json!({"schemaVersion": 2, "manifests": [object(&index), object(&children[0])]}).to_string();
-    let host = with_archive(&tree.file("index.json", two));
-    fails(
-        &host,
-        &["push", "image.tar", DESTINATION],
-        FailureKind::Failed,
-        "image.tar holds 2 images, and one is needed",
-    );
-}
-
-#[test]
-fn push_brings_the_image_of_docker_save() {
-    let host = MemoryHost::new();
-    let [plain, packed] = [("a", false), ("b", true)].map(|(name, gzip)| {
-        let layer = host.store_layer(&FileTree::new().file(name, name), gzip);
-        (block_on(layer.blob.read(u64::MAX)).unwrap(), layer.diff_id)
-    });
-    let config =
-        json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [plain.1, packed.1]}});
-    let saved = json!([{"Config": "config.json", "RepoTags": ["app:1"], "Layers": ["1/layer.tar", "2/layer.tar"]}]);
-    let tree = FileTree::new()
-        .file("manifest.json", saved.to_string())
-        .file("config.json", config.to_string())
-        .file("1/layer.tar", &plain.0)
-        .file("2/layer.tar", &packed.0);
-    let host = with_archive(&tree);
-    call(&host, &["push", "image.tar", DESTINATION]);
-    let destination = host.repository(DESTINATION);
-    let made = manifest_of(&destination, "latest");
-    let types: Vec<_> = made["layers"].as_array().unwrap().iter().map(|layer| layer["mediaType"].clone()).collect();
-    assert_eq!((types, config_of(&destination, &made)), (vec![json!(DOCKER_LAYER), json!(DOCKER_LAYER_GZIP)], config));
-    assert_eq!(call(&host, &["files", DESTINATION]), "a\nb\n");
-    let host = with_archive(&tree.clone().file("1/layer.tar", &packed.0));
-    let failure = try_call(&host, &["push", "image.tar", DESTINATION]).unwrap_err();
-    assert_eq!((failure.kind, host.events().len()), (FailureKind::Verification, 0));
-    let host = with_archive(&tree.file("manifest.json", "[]"));
-    fails(&host, &["push", "image.tar", DESTINATION], FailureKind::Failed, "image.tar holds no image, or several");
+    let all = json!({"schemaVersion": 2, "manifests": [object(&index), object(&index)]}).to_string();
     fails(
         &host,
         &["push", "image.tar", DESTINATION, "--index"],
         FailureKind::Usage,
         "--index: image.tar holds no OCI layout",
     );
+    images.add_manifest(Some("*"), OCI_INDEX, &all);
+    call(&host, &["push", "image.tar", "destination.test/app:all", "--index"]);
+    assert_eq!(destination.tagged()["all"], digest(all.as_bytes()));
+    let message = "can't read none.tar: none.tar holds no images";
+    fails(&host, &["push", "none.tar", DESTINATION], FailureKind::Failed, message);
 }

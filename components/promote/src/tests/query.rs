@@ -62,20 +62,66 @@ fn blob_prints_the_bytes_of_a_tagged_image() {
     let content = String::from_utf8(source.blob_content(&config).unwrap()).unwrap();
     assert_eq!(call(&host, &["blob", &format!("{SOURCE}@{config}")]), content);
     let other = digest(b"other");
-    let message = format!("no tag of {SOURCE} leads to the blob {other}");
+    let message = format!("{SOURCE}@{other} does not exist");
     fails(&host, &["blob", &format!("{SOURCE}@{other}")], FailureKind::Failed, &message);
+    call(&host, &["blob", &format!("{SOURCE}@{config}"), "config.json"]);
+    assert_eq!(host.written("config.json"), Some(Written::Bytes(content.into_bytes())));
     fails(&host, &["blob", SOURCE], FailureKind::Usage, &format!("`{SOURCE}` names no blob"));
 }
 
 #[test]
-fn blobs_beyond_the_limit_are_refused_before_they_are_read() {
+fn a_catalog_lists_the_repositories_of_a_registry() {
+    let (host, source, destination) = setup();
+    add_image(&host, &source, Some("v1"), "one");
+    add_image(&host, &destination, Some("v1"), "one");
+    add_image(&host, &host.repository("source.test/team/other"), Some("v1"), "two");
+    assert_eq!(call(&host, &["catalog", "source.test"]), "app\nteam/other\n");
+    assert_eq!(call(&host, &["catalog", "source.test", "--full-ref"]), "source.test/app\nsource.test/team/other\n");
+    assert_eq!(
+        json_of(&host, &["catalog", "source.test", "--format", "json"]),
+        json!({"repositories": ["app", "team/other"]})
+    );
+}
+
+/// Adds an artifact that names a subject.
+pub(super) fn add_referrer(repository: &MemoryRepository, subject: &Descriptor, kind: &str) -> Descriptor {
+    let config = repository.add_blob("application/vnd.oci.empty.v1+json", "{}");
+    let layer = repository.add_blob("application/json", format!("{kind} of {}", subject.digest));
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": kind, "config": object(&config), "layers": [object(&layer)],
+        "subject": object(subject), "annotations": {"by": "a test"},
+    });
+    repository.add_manifest(None, OCI_MANIFEST, manifest.to_string())
+}
+
+#[test]
+fn what_refers_to_an_image_is_listed_and_drawn() {
     let (host, source, _) = setup();
-    let large = json!({"mediaType": OCI_LAYER_GZIP, "digest": digest(b"large"), "size": (256 << 20) + 1});
-    let manifest = json!({"schemaVersion": 2, "config": large, "layers": []}).to_string();
-    source.add_manifest(Some("v1"), OCI_MANIFEST, manifest);
-    let name = format!("{SOURCE}@{}", digest(b"large"));
-    let message = format!("{name} has 268435457 bytes; up to 268435456 can be printed");
-    fails(&host, &["blob", &name], FailureKind::Failed, &message);
+    let (index, children) = add_index(&host, &source);
+    let bom = add_referrer(&source, &children[1], "a/bom");
+    let signature = add_referrer(&source, &bom, "a/signature");
+    let other = add_referrer(&source, &index, "a/attestation");
+    let image = "source.test/app:v1";
+    assert_eq!(call(&host, &["referrers", image]), format!("{} a/attestation\n", other.digest));
+    assert_eq!(call(&host, &["referrers", image, "--artifact-type", "a/bom"]), "");
+    let arm = ["referrers", image, "--platform", "linux/arm64"];
+    assert_eq!(call(&host, &arm), format!("{} a/bom\n", bom.digest));
+    let listed = json_of(&host, &[&arm[..], &["--format", "json"]].concat());
+    assert_eq!((&listed[0]["artifactType"], &listed[0]["annotations"]["by"]), (&json!("a/bom"), &json!("a test")));
+    let drawn = format!(
+        "{SOURCE}@{}\n├── {} linux/amd64\n├── {} linux/arm64\n│   └── {} a/bom\n│       └── {} a/signature\n\
+         ├── {} unknown/unknown\n└── {} a/attestation\n",
+        index.digest,
+        children[0].digest,
+        children[1].digest,
+        bom.digest,
+        signature.digest,
+        children[2].digest,
+        other.digest
+    );
+    assert_eq!(call(&host, &["tree", image]), drawn);
+    let tree = json_of(&host, &["tree", image, "--format", "json"]);
+    assert_eq!(tree["below"][1]["below"][0]["below"][0]["digest"], json!(signature.digest));
 }
 
 #[test]

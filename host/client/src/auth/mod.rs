@@ -19,8 +19,9 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use crate::exchange::wire::{Failure, Wire};
 use crate::keychain::variable_names;
 use crate::transport::hosts::is_machine_local;
-use crate::{Credential, Error, Keychain, RepositoryName};
+use crate::{Credential, Error, Keychain, RegistryName, RepositoryName};
 use challenge::{Challenge, challenges};
+pub use token::TokenAnswer;
 use token::{Realm, TokenCell};
 
 /// What a request needs to be allowed to do, and in whose name.
@@ -49,11 +50,20 @@ impl Access {
         Access::of(repository, "delete")
     }
 
+    /// Listing the repositories of a registry.
+    pub(crate) fn catalog(registry: &RegistryName) -> Self {
+        Access { repository: registry.itself(), scopes: BTreeSet::from(["registry:catalog:*".to_owned()]) }
+    }
+
     /// Pushing, and pulling from another repository of the same registry.
     pub(crate) fn mount(repository: &RepositoryName, from: &RepositoryName) -> Self {
-        let mut access = Access::push(repository);
-        access.scopes.extend(Access::pull(from).scopes);
-        access
+        Access::push(repository).and_pull(from)
+    }
+
+    /// The same, and pulling from another repository of the same registry.
+    pub(crate) fn and_pull(mut self, from: &RepositoryName) -> Self {
+        self.scopes.extend(Access::pull(from).scopes);
+        self
     }
 }
 
@@ -146,6 +156,26 @@ impl Authenticator {
             }
             (Method::Basic, _) => Ok(None),
         }
+    }
+
+    /// A token of a registry's token server, for callers that talk to the registry themselves. `headers` are those of its 401 to a request
+    /// for `url`.
+    pub(crate) async fn ask(
+        &self,
+        wire: &Wire,
+        access: &Access,
+        url: &Url,
+        headers: &HeaderMap,
+    ) -> Result<TokenAnswer, Error> {
+        let offered = challenges(headers);
+        let Some(bearer) = offered.iter().find(|challenge| challenge.scheme == "bearer") else {
+            let scheme = offered.first().map_or("", |challenge| challenge.scheme.as_str());
+            // crane's words: scripts look for them.
+            let reason = format!("challenge scheme \"{scheme}\" is not bearer");
+            return Err(Error::Invalid { subject: access.repository.registry().to_owned(), reason });
+        };
+        let credential = self.credential(access).await?;
+        token::ask(wire, access, &self.realm(access, url, bearer)?, credential.as_ref()).await
     }
 
     fn token_cell(&self, access: &Access) -> Arc<TokenCell> {

@@ -19,7 +19,7 @@ use crate::exchange::refusal::Refusal;
 use crate::exchange::wire::{Failure, Outgoing, Wire};
 use crate::exchange::{Patience, content_type, read_limited};
 use crate::transport::authority;
-use crate::{Credential, Error};
+use crate::{Credential, Error, Secret};
 
 /// How long a token lives where its server does not say (the specification's default).
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
@@ -59,14 +59,29 @@ struct Token {
     usable_until: Instant,
 }
 
-#[derive(Deserialize)]
-struct TokenAnswer {
+/// What a token server gives (distribution's "Token Authentication Specification", "Token Response Fields").
+#[derive(Debug, Deserialize)]
+pub struct TokenAnswer {
+    /// The token to send.
     #[serde(default)]
-    token: Option<String>,
+    pub token: Option<Secret>,
+    /// The same under the name that OAuth2 has for it.
     #[serde(default)]
-    access_token: Option<String>,
+    pub access_token: Option<Secret>,
+    /// To get further tokens with.
     #[serde(default)]
-    expires_in: Option<u64>,
+    pub refresh_token: Option<Secret>,
+    /// How long it lives, in seconds.
+    #[serde(default)]
+    pub expires_in: Option<u64>,
+}
+
+impl TokenAnswer {
+    /// The token under either name.
+    pub fn any(&self) -> Option<&Secret> {
+        let filled = |token: &&Secret| !token.expose().is_empty();
+        self.token.as_ref().filter(filled).or(self.access_token.as_ref().filter(filled))
+    }
 }
 
 impl TokenCell {
@@ -101,7 +116,7 @@ impl TokenCell {
         }
         let scopes = access.scopes.union(&state.more_scopes).cloned().collect();
         let request = Fetch { wire, access, realm, credential, scopes };
-        let fetched = request.run().await;
+        let fetched = request.run().await.and_then(|answer| request.token(&answer));
         self.fetches.fetch_add(1, Ordering::AcqRel);
         match fetched {
             Ok(token) => {
@@ -119,6 +134,19 @@ impl TokenCell {
     }
 }
 
+/// Asks a token server for all of an access, and gives what it says.
+pub(super) async fn ask(
+    wire: &Wire,
+    access: &Access,
+    realm: &Realm,
+    credential: Option<&Credential>,
+) -> Result<TokenAnswer, Error> {
+    let scopes = access.scopes.iter().cloned().collect();
+    let request = Fetch { wire, access, realm, credential, scopes };
+    let answer = request.run().await?;
+    request.token(&answer).map(|_| answer)
+}
+
 /// One question to a token server.
 struct Fetch<'a> {
     wire: &'a Wire,
@@ -129,7 +157,7 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    async fn run(&self) -> Result<Token, Error> {
+    async fn run(&self) -> Result<TokenAnswer, Error> {
         if let Some(Credential::IdentityToken { secret, .. }) = self.credential {
             let (status, content_type, body) = self.post(secret.expose()).await?;
             // Token servers without OAuth2 are told apart by these two.
@@ -218,7 +246,7 @@ impl Fetch<'_> {
         }
     }
 
-    fn read(&self, status: StatusCode, content_type: &str, body: &[u8]) -> Result<Token, Error> {
+    fn read(&self, status: StatusCode, content_type: &str, body: &[u8]) -> Result<TokenAnswer, Error> {
         if !status.is_success() {
             let refusal = Refusal::new(status, content_type, body);
             let host = authority(&self.realm.url);
@@ -232,18 +260,17 @@ impl Fetch<'_> {
                 remedy: String::new(),
             });
         }
-        let answer: TokenAnswer = serde_json::from_slice(body)
-            .map_err(|_| self.invalid("its answer is not the JSON of a token".to_owned()))?;
-        let filled = |token: Option<String>| token.filter(|token| !token.is_empty());
-        let token = filled(answer.token)
-            .or_else(|| filled(answer.access_token))
-            .ok_or_else(|| self.invalid("its answer holds no token".to_owned()))?;
+        serde_json::from_slice(body).map_err(|_| self.invalid("its answer is not the JSON of a token".to_owned()))
+    }
+
+    fn token(&self, answer: &TokenAnswer) -> Result<Token, Error> {
+        let token = answer.any().ok_or_else(|| self.invalid("its answer holds no token".to_owned()))?;
         let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
         // Lives shorter than the margin occur; then half of the life is used.
         let usable = life.saturating_sub(MARGIN).max(life / 2);
         let now = Instant::now();
         Ok(Token {
-            header: secret_header("Bearer", &token),
+            header: secret_header("Bearer", token.expose()),
             usable_until: now.checked_add(usable).unwrap_or(now + DEFAULT_LIFE),
         })
     }

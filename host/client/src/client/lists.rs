@@ -3,11 +3,12 @@
 use reqwest::header::{HeaderMap, LINK};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::Client;
 use crate::auth::Access;
 use crate::exchange::{Call, Target};
-use crate::{Error, RepositoryName, Result, Tag};
+use crate::{Error, RegistryName, RepositoryName, Result, Tag};
 
 /// The largest page that is read, in bytes.
 pub(super) const LONGEST_PAGE: usize = 16 << 20;
@@ -21,39 +22,71 @@ struct TagPage {
     tags: Option<Vec<String>>,
 }
 
+#[derive(Deserialize)]
+struct CatalogPage {
+    repositories: Option<Vec<String>>,
+}
+
 impl Client {
     /// All tags, in the registry's order.
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such repository; [`Error::Invalid`] if the list holds what is no tag.
     pub async fn tags(&self, repository: &RepositoryName) -> Result<Vec<String>> {
-        let mut tags = Vec::new();
-        let mut target = Target::Path("tags/list?n=1000".to_owned());
+        let target = Target::Path("tags/list?n=1000".to_owned());
+        let call = Call::new(Method::GET, target, Access::pull(repository), repository.to_string());
+        let tags = self.list(call, "tags", |page: TagPage| page.tags.unwrap_or_default()).await?;
+        check_names(&repository.to_string(), "tag", &tags, |tag| tag.parse::<Tag>().is_ok())?;
+        Ok(tags)
+    }
+
+    /// The repositories of a registry, without its name, in its order.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] and [`Error::Refused`] where the registry keeps no such list; [`Error::Invalid`] if it holds what is no repository.
+    pub async fn catalog(&self, registry: &RegistryName) -> Result<Vec<String>> {
+        let target = Target::Registry("_catalog?n=1000".to_owned());
+        let call = Call::new(Method::GET, target, Access::catalog(registry), registry.to_string());
+        let listed = self.list(call, "repositories", |page: CatalogPage| page.repositories.unwrap_or_default()).await?;
+        check_names(registry.as_str(), "repository", &listed, |name| {
+            format!("{registry}/{name}").parse::<RepositoryName>().is_ok()
+        })?;
+        Ok(listed)
+    }
+
+    /// All pages of a list, of which `call` asks for the first one.
+    async fn list<P: DeserializeOwned>(
+        &self,
+        mut call: Call<'_>,
+        what: &str,
+        items: impl Fn(P) -> Vec<String>,
+    ) -> Result<Vec<String>> {
+        let malformed = |reason: String| Error::Invalid { subject: call.subject.clone(), reason };
+        let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
-            let subject = repository.to_string();
-            let call = Call::new(Method::GET, target, Access::pull(repository), subject);
             let page = self.exchange.fetch(&call, LONGEST_PAGE).await?;
             if page.status != StatusCode::OK {
                 return Err(self.exchange.unexpected(&call, &page).await);
             }
-            let parsed: TagPage = serde_json::from_slice(&page.body)
-                .map_err(|_| malformed(repository, "the list of tags is not the JSON expected"))?;
-            for tag in parsed.tags.unwrap_or_default() {
-                // Names are printed, and a line of its own could give orders to a terminal or a CI runner.
-                if tag.parse::<Tag>().is_err() {
-                    let shown: String = tag.chars().take(200).flat_map(char::escape_debug).collect();
-                    return Err(malformed(repository, &format!("the list of tags holds `{shown}`, which is no tag")));
-                }
-                tags.push(tag);
-            }
+            let parsed = serde_json::from_slice(&page.body)
+                .map_err(|_| malformed(format!("the list of {what} is not the JSON expected")))?;
+            found.extend(items(parsed));
             match next_page(&page.url, &page.headers) {
-                Ok(None) => return Ok(tags),
-                Ok(Some(url)) => target = Target::Url(url),
-                Err(reason) => return Err(malformed(repository, &reason)),
+                Ok(None) => return Ok(found),
+                Ok(Some(url)) => call.target = Target::Url(url),
+                Err(reason) => return Err(malformed(reason)),
             }
         }
-        Err(malformed(repository, "the list of tags does not end"))
+        Err(malformed(format!("the list of {what} does not end")))
     }
+}
+
+/// Names are printed, and a line of its own could give orders to a terminal or a CI runner.
+fn check_names(subject: &str, what: &str, names: &[String], sound: impl Fn(&str) -> bool) -> Result<()> {
+    let Some(wrong) = names.iter().find(|name| !sound(name)) else { return Ok(()) };
+    let shown: String = wrong.chars().take(200).flat_map(char::escape_debug).collect();
+    let reason = format!("the list holds `{shown}`, which is no {what}");
+    Err(Error::Invalid { subject: subject.to_owned(), reason })
 }
 
 pub(super) fn malformed(repository: &RepositoryName, reason: &str) -> Error {

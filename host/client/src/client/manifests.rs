@@ -163,7 +163,7 @@ fn manifest_call(method: Method, repository: &RepositoryName, selector: &Selecto
 }
 
 /// `Content-Length`, in bytes.
-fn length(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -6,6 +6,7 @@ mod lists;
 mod manifests;
 mod pull;
 mod referrers;
+mod token;
 mod upload;
 
 use std::collections::BTreeMap;

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
 use oci_spec::image::Digest;
-use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
+use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::manifests::length;
 use super::{Client, Progress, blob_subject};
 use crate::auth::Access;
 use crate::exchange::wire::Failure;
@@ -20,13 +21,30 @@ use crate::{Error, RepositoryName, Result};
 impl Client {
     /// Whether the repository holds a blob. Costs a HEAD request.
     pub async fn blob_exists(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
+        Ok(self.head_blob(repository, digest).await?.is_some())
+    }
+
+    /// The size of a blob in bytes; none if the repository does not hold it. Costs a HEAD request.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the registry does not tell the size.
+    pub async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>> {
+        let Some(headers) = self.head_blob(repository, digest).await? else { return Ok(None) };
+        let untold = || Error::Invalid {
+            subject: blob_subject(repository, digest),
+            reason: "the registry does not tell the size of the blob".to_owned(),
+        };
+        length(&headers).ok_or_else(untold).map(Some)
+    }
+
+    async fn head_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<HeaderMap>> {
         let target = Target::Path(format!("blobs/{digest}"));
         let subject = blob_subject(repository, digest);
         let call = Call::new(Method::HEAD, target, Access::pull(repository), subject);
         let response = self.exchange.send(&call).await?;
         match response.status() {
-            status if status.is_success() => Ok(true),
-            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(Some(response.headers().clone())),
+            StatusCode::NOT_FOUND => Ok(None),
             _ => Err(self.exchange.error(&call, response).await),
         }
     }

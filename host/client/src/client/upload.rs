@@ -159,11 +159,19 @@ impl Client {
         let target = Target::Path("blobs/uploads/".to_owned());
         let access = Access::push(repository);
         let call = Call::new(Method::POST, target, access, repository.to_string());
-        let response = self.exchange.send(&call).await?;
-        if response.status() != StatusCode::ACCEPTED {
-            return Err(self.exchange.error(&call, response).await);
+        let mut patience = self.exchange.patience(&call.subject);
+        loop {
+            let response = self.exchange.send(&call).await?;
+            if response.status() != StatusCode::ACCEPTED {
+                return Err(self.exchange.error(&call, response).await);
+            }
+            if response.headers().contains_key(LOCATION) {
+                return Ok(UploadSession { repository: repository.clone(), place: place(&call, &response, None)? });
+            }
+            // Behind a load balancer it may be one of several that lose it.
+            let lost = NoAnswer::passing("the registry names no place to upload to".to_owned());
+            patience.after(Failure::NoAnswer(lost)).await?;
         }
-        Ok(UploadSession { repository: repository.clone(), place: place(&call, &response, None)? })
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response, StatusCode, Url};
 
-use crate::auth::{Access, Authenticator};
+use crate::auth::{Access, Authenticator, TokenAnswer};
 use crate::retry::{is_transient, retry_after};
 use crate::transport::{NoAnswer, Transport};
 use crate::{Config, Error, Result, RetryPolicy};
@@ -26,6 +26,8 @@ const REFUSAL_LIMIT: usize = 64 << 10;
 pub(crate) enum Target {
     /// Below `/v2/REPOSITORY/` of the access's registry: `manifests/latest`.
     Path(String),
+    /// Below `/v2/` of the access's registry: `_catalog`.
+    Registry(String),
     /// A place that the registry named: an upload, the next page.
     Url(Url),
 }
@@ -160,6 +162,38 @@ impl Exchange {
         }
     }
 
+    /// Sends a call without authentication, to see what the registry wants.
+    pub(crate) async fn send_bare(&self, call: &Call<'_>) -> Result<Response> {
+        let mut patience = self.patience(&call.subject);
+        loop {
+            match self.bare(call).await {
+                Ok(response) => return Ok(response),
+                Err(failure) => patience.after(failure).await?,
+            }
+        }
+    }
+
+    async fn bare(&self, call: &Call<'_>) -> std::result::Result<Response, Failure> {
+        let url = self.url(call).await?.0;
+        let outgoing = Outgoing {
+            method: call.method.clone(),
+            headers: HeaderMap::new(),
+            body: Body::Empty,
+            subject: &call.subject,
+        };
+        self.wire.follow(&url, &outgoing, None).await.map(|answer| answer.response)
+    }
+
+    /// A token of the server that a registry's answer names.
+    pub(crate) async fn ask_token(&self, call: &Call<'_>, response: &Response) -> Result<TokenAnswer> {
+        self.auth.ask(&self.wire, &call.access, response.url(), response.headers()).await
+    }
+
+    /// The error for a refusal of whom a call was made for.
+    pub(crate) async fn unauthorized(&self, call: &Call<'_>, reason: String) -> Error {
+        self.auth.unauthorized(&call.access, &call.subject, reason).await
+    }
+
     /// Sends a call and reads an answer of at most `limit` bytes; an answer that breaks off is asked for again.
     pub(crate) async fn fetch(&self, call: &Call<'_>, limit: usize) -> Result<Fetched> {
         let mut patience = self.patience(&call.subject);
@@ -204,19 +238,25 @@ impl Exchange {
         }
     }
 
-    async fn authenticated(&self, call: &Call<'_>) -> std::result::Result<Response, Failure> {
+    /// Where a call goes, and the registry's own place.
+    async fn url(&self, call: &Call<'_>) -> std::result::Result<(Url, Url), Failure> {
         let registry = call.access.repository.registry();
         let base = self.transport().base(registry).await?;
+        let below = |path: &str| {
+            let invalid =
+                |e| Error::Invalid { subject: call.subject.clone(), reason: format!("`{path}` is no path: {e}") };
+            base.join(path).map_err(invalid)
+        };
         let url = match &call.target {
             Target::Url(url) => url.clone(),
-            Target::Path(path) => {
-                let path = format!("v2/{}/{path}", call.access.repository.repository());
-                base.join(&path).map_err(|e| Error::Invalid {
-                    subject: call.subject.clone(),
-                    reason: format!("`{path}` is no path: {e}"),
-                })?
-            }
+            Target::Path(path) => below(&format!("v2/{}/{path}", call.access.repository.repository()))?,
+            Target::Registry(path) => below(&format!("v2/{path}"))?,
         };
+        Ok((url, base))
+    }
+
+    async fn authenticated(&self, call: &Call<'_>) -> std::result::Result<Response, Failure> {
+        let (url, base) = self.url(call).await?;
         // An upload may be continued at another host; credentials are for the registry only.
         let own = url.origin() == base.origin();
         let sent = match own {

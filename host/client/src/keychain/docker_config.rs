@@ -12,7 +12,7 @@ use super::{Credential, KeychainError};
 use crate::{RepositoryName, Secret};
 
 /// Standard base64; tools disagree about the padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );

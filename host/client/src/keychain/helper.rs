@@ -31,12 +31,7 @@ pub(super) async fn ask(
     source: String,
     environment: &Environment,
 ) -> Result<Option<Credential>, String> {
-    if name.contains(['/', '\\']) {
-        return Err("its name has a slash".to_owned());
-    }
-    let output = tokio::time::timeout(TIME_LIMIT, run(name, server, environment))
-        .await
-        .map_err(|_| format!("it took longer than {} s", TIME_LIMIT.as_secs()))??;
+    let output = run(name, "get", server.as_bytes(), environment).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         // The message goes to stdout by the protocol; it never holds a secret then.
@@ -55,13 +50,41 @@ pub(super) async fn ask(
     Ok(Some(login(&answer.username, &answer.secret, source)))
 }
 
-async fn run(name: &str, server: &str, environment: &Environment) -> Result<std::process::Output, String> {
+/// Has `docker-credential-NAME` do something (`store`, `erase`) with this input. The error is the reason alone.
+pub(super) async fn tell(name: &str, action: &str, input: &[u8], environment: &Environment) -> Result<(), String> {
+    let output = run(name, action, input, environment).await?;
+    match output.status.success() {
+        true => Ok(()),
+        // Helpers may repeat their input, which holds the secret: what they say is not shown.
+        false => Err(format!("`{action}`: {}", output.status)),
+    }
+}
+
+async fn run(
+    name: &str,
+    action: &str,
+    input: &[u8],
+    environment: &Environment,
+) -> Result<std::process::Output, String> {
+    if name.contains(['/', '\\']) {
+        return Err("its name has a slash".to_owned());
+    }
+    let done = tokio::time::timeout(TIME_LIMIT, run_unlimited(name, action, input, environment)).await;
+    done.map_err(|_| format!("it took longer than {} s", TIME_LIMIT.as_secs()))?
+}
+
+async fn run_unlimited(
+    name: &str,
+    action: &str,
+    input: &[u8],
+    environment: &Environment,
+) -> Result<std::process::Output, String> {
     let program = format!("docker-credential-{name}");
     // With a changed environment the program is searched in the new PATH. A group of its own, so that what a script started ends
     // with it when it is given up.
     let mut child = Command::new(&program)
         .process_group(0)
-        .arg("get")
+        .arg(action)
         .env_clear()
         .envs(environment.variables())
         .stdin(Stdio::piped())
@@ -76,7 +99,7 @@ async fn run(name: &str, server: &str, environment: &Environment) -> Result<std:
     let group = Group(child.id());
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that needs no input may be gone already; its answer tells.
-        let _ = stdin.write_all(server.as_bytes()).await;
+        let _ = stdin.write_all(input).await;
     }
     let output = child.wait_with_output().await.map_err(|e| e.to_string());
     group.keep();

@@ -16,6 +16,7 @@
 mod docker_config;
 mod environment;
 mod helper;
+mod login;
 mod scope;
 
 use std::collections::HashMap;
@@ -24,9 +25,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::{RepositoryName, Secret};
+use crate::{RegistryName, RepositoryName, Secret};
 use docker_config::DockerConfig;
 pub use environment::Environment;
+pub use login::Logins;
 use scope::{CredentialScope, normalise_host};
 
 /// A user name and password, or a token, with the place it came from.
@@ -161,6 +163,14 @@ impl Keychain {
         Ok(self.of_gitlab(repository))
     }
 
+    /// The credentials for all of a registry, from the first place that has some.
+    ///
+    /// # Errors
+    /// As [`Keychain::credential`].
+    pub async fn of_registry(&self, registry: &RegistryName) -> Result<Option<Credential>, KeychainError> {
+        self.credential(&registry.itself()).await
+    }
+
     fn given(&self, repository: &RepositoryName) -> Option<Credential> {
         let covering =
             self.given.iter().filter_map(|(scope, credential)| Some((scope.covers(repository)?, credential)));
@@ -212,11 +222,7 @@ impl Keychain {
         config: &DockerConfig,
         repository: &RepositoryName,
     ) -> Result<Option<Credential>, KeychainError> {
-        let server = match normalise_host(repository.registry()).as_str() {
-            // Docker Hub's key, by which `docker login` stores it.
-            "index.docker.io" => "https://index.docker.io/v1/".to_owned(),
-            _ => repository.registry().to_owned(),
-        };
+        let server = server_of(repository.registry());
         let answer = {
             let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
             let key = (helper.to_owned(), server.clone());
@@ -297,6 +303,14 @@ impl Keychain {
                 Err(KeychainError::Unreadable { place, reason })
             }
         }
+    }
+}
+
+/// The key by which `docker login` stores a registry's credentials.
+fn server_of(registry: &str) -> String {
+    match normalise_host(registry).as_str() {
+        "index.docker.io" => "https://index.docker.io/v1/".to_owned(),
+        _ => registry.to_owned(),
     }
 }
 

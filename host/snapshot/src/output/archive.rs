@@ -10,18 +10,18 @@ use crate::meta::Attributes;
 use crate::tar::write::{END, Shape, padding, push_header};
 use crate::{Error, Result};
 
-/// Writes an image as an archive to a file, which appears whole or not at all. Fails as [`stream_archive`] does.
-pub fn write_archive(file: &Path, format: ArchiveFormat, image: &Image, blobs: &[&dyn Blob]) -> Result<()> {
-    write_file(file, |out| stream_archive(out, format, image, blobs))
+/// Writes images as an archive to a file, which appears whole or not at all. Fails as [`stream_archive`] does.
+pub fn write_archive(file: &Path, format: ArchiveFormat, images: &[Image], blobs: &[&dyn Blob]) -> Result<()> {
+    write_file(file, |out| stream_archive(out, format, images, blobs))
 }
 
-/// Writes an image as an archive to a stream; equal images give equal bytes. Both formats hold an OCI layout; Docker's has its own `manifest.json` beside it.
+/// Writes images as an archive to a stream; equal images give equal bytes. Both formats hold an OCI layout; Docker's has its own `manifest.json` beside it.
 /// Fails with [`Error::Corrupt`] if a blob is not what it should be, [`Error::Invalid`] if one is missing, and [`Error::Unsupported`] if Docker's format is asked for an index.
-pub fn stream_archive(to: &mut dyn Write, format: ArchiveFormat, image: &Image, blobs: &[&dyn Blob]) -> Result<()> {
-    let manifest = Manifest::of(image);
-    let places = by_place(&manifest, blobs)?;
+pub fn stream_archive(to: &mut dyn Write, format: ArchiveFormat, images: &[Image], blobs: &[&dyn Blob]) -> Result<()> {
+    let manifests: Vec<Manifest<'_>> = images.iter().map(Manifest::of).collect();
+    let places = by_place(&manifests, blobs)?;
     let docker = match format {
-        ArchiveFormat::Docker => Some(docker_manifest(image)?),
+        ArchiveFormat::Docker => Some(docker_manifest(images)?),
         ArchiveFormat::Oci => None,
     };
     let mut archive = Archive { to };
@@ -35,7 +35,8 @@ pub fn stream_archive(to: &mut dyn Write, format: ArchiveFormat, image: &Image, 
         }
         archive.blob(&place, blob)?;
     }
-    archive.file("index.json", &index::new(image, &manifest.descriptor))?;
+    archive
+        .file("index.json", &index::new(images.iter().zip(manifests.iter().map(|manifest| &manifest.descriptor))))?;
     if let Some(docker) = docker {
         archive.file("manifest.json", &docker)?;
     }
@@ -44,11 +45,14 @@ pub fn stream_archive(to: &mut dyn Write, format: ArchiveFormat, image: &Image, 
 }
 
 /// Docker's `manifest.json` (image-spec v1.2).
-fn docker_manifest(image: &Image) -> Result<Vec<u8>> {
-    let (config, layers) = index::config_and_layers(&image.manifest)?;
-    let tags: Vec<_> = image.names.iter().map(|name| tagged(name)).collect();
-    let layers: Vec<_> = layers.iter().map(place).collect();
-    Ok(index::written(&json!([{ "Config": place(&config), "RepoTags": tags, "Layers": layers }])))
+fn docker_manifest(images: &[Image]) -> Result<Vec<u8>> {
+    let entry = |image: &Image| {
+        let (config, layers) = index::config_and_layers(&image.manifest)?;
+        let tags: Vec<_> = image.names.iter().map(|name| tagged(name)).collect();
+        let layers: Vec<_> = layers.iter().map(place).collect();
+        Ok(json!({ "Config": place(&config), "RepoTags": tags, "Layers": layers }))
+    };
+    Ok(index::written(&images.iter().map(entry).collect::<Result<_>>()?))
 }
 
 fn tagged(name: &str) -> String {

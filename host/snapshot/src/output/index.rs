@@ -12,9 +12,9 @@ use crate::{Descriptor, Error, Result};
 pub(super) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// The tag, by which skopeo and umoci find an image in a layout.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The full name, which `docker load`, nerdctl and BuildKit use.
-const IMAGE_NAME: &str = "io.containerd.image.name";
+pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// The digests of config, layers and manifests in a manifest or index, without layers that are fetched from elsewhere (`urls`).
 pub(super) fn references(manifest: &[u8]) -> Result<Vec<Digest>> {
@@ -39,16 +39,18 @@ pub(super) fn config_and_layers(manifest: &[u8]) -> Result<(Digest, Vec<Digest>)
     Ok((config, layers.iter().map(digest).collect::<Option<_>>().ok_or_else(unsupported)?))
 }
 
-fn digest(descriptor: &Value) -> Option<Digest> {
+/// The digest in a descriptor.
+pub(crate) fn digest(descriptor: &Value) -> Option<Digest> {
     Digest::try_from(descriptor.get("digest")?.as_str()?).ok()
 }
 
-/// An index with the image and nothing else.
-pub(super) fn new(image: &Image, descriptor: &Descriptor) -> Vec<u8> {
+/// An index with these images and nothing else.
+pub(super) fn new<'a>(images: impl IntoIterator<Item = (&'a Image, &'a Descriptor)>) -> Vec<u8> {
+    let entries: Vec<Value> = images.into_iter().flat_map(|(image, descriptor)| entries(image, descriptor)).collect();
     written(&json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": entries(image, descriptor),
+        "manifests": entries,
     }))
 }
 
@@ -68,7 +70,9 @@ fn replaces(image: &Image, descriptor: &Descriptor, entry: &Value) -> bool {
     match (annotation(IMAGE_NAME), annotation(REF_NAME)) {
         (Some(full), _) => image.names.iter().any(|name| name == full),
         // Written by a tool that knows tags only.
-        (None, Some(reference)) => image.names.iter().any(|name| tag(name) == reference),
+        (None, Some(reference)) => {
+            image.names.iter().any(|name| name == reference || !is_tag(name) && tag(name) == reference)
+        }
         (None, None) => digest(entry).as_ref() == Some(&descriptor.digest),
     }
 }
@@ -83,10 +87,31 @@ fn entries(image: &Image, descriptor: &Descriptor) -> Vec<Value> {
     }
     let named = |name: &String| {
         let mut entry = entry.clone();
-        entry.insert("annotations".into(), json!({ IMAGE_NAME: name, REF_NAME: tag(name) }));
+        let annotations =
+            if is_tag(name) { json!({ REF_NAME: name }) } else { json!({ IMAGE_NAME: name, REF_NAME: tag(name) }) };
+        entry.insert("annotations".into(), annotations);
         Value::from(entry)
     };
     image.names.iter().map(named).collect()
+}
+
+/// Whether a name is a tag alone, as layouts may have it.
+fn is_tag(name: &str) -> bool {
+    !name.contains(['/', ':', '@'])
+}
+
+/// An index without the entries of a name or digest; none if there is no such entry. Fails as [`merged`] does.
+pub(super) fn without(existing: &[u8], path: &Path, reference: &str) -> Result<Option<Vec<u8>>> {
+    let invalid = || Error::Invalid(format!("`{}` is no OCI image index", path.display()));
+    let mut index: Value = serde_json::from_slice(existing).map_err(|_| invalid())?;
+    let manifests = index.get_mut("manifests").and_then(Value::as_array_mut).ok_or_else(invalid)?;
+    let before = manifests.len();
+    manifests.retain(|entry| {
+        let annotation = |key| entry.get("annotations")?.get(key)?.as_str();
+        let digest = entry.get("digest").and_then(Value::as_str);
+        ![annotation(IMAGE_NAME), annotation(REF_NAME), digest].contains(&Some(reference))
+    });
+    Ok((manifests.len() < before).then(|| written(&index)))
 }
 
 /// The tag of `registry/repository:tag`, or `latest`; a digest after it doesn't count.

@@ -4,15 +4,15 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Blob, Image, Manifest, by_place, copy, index, temporary_beside, write_file};
+use super::{Blob, Image, Manifest, by_place, copy, index, place, temporary_beside, write_file};
 use crate::{Error, Result, store};
 
 /// Adds an image to the OCI layout in a directory, which is made where there is none. Blobs come first and the index last, so that a reader
 /// sees a whole layout at any time; several writers take turns. An image of the same name is replaced. A call that fails leaves nothing behind.
 /// Fails with [`Error::Corrupt`] if a blob is not what it should be, and [`Error::Invalid`] if something else is in the directory's place.
 pub fn write_layout(directory: &Path, image: &Image, blobs: &[&dyn Blob]) -> Result<()> {
-    let manifest = Manifest::of(image);
-    let places = by_place(&manifest, blobs)?;
+    let manifests = [Manifest::of(image)];
+    let places = by_place(&manifests, blobs)?;
     let mut made = Made::default();
     made.directory(directory)?;
     let marker = open_marker(&directory.join("oci-layout"), &mut made)?;
@@ -23,15 +23,57 @@ pub fn write_layout(directory: &Path, image: &Image, blobs: &[&dyn Blob]) -> Res
     for (place, blob) in places {
         put_blob(&directory.join(place), blob, &mut made)?;
     }
+    enter(directory, image, &manifests[0])?;
+    made.paths.clear();
+    Ok(())
+}
+
+/// Gives an image its entry in the index.
+fn enter(directory: &Path, image: &Image, manifest: &Manifest<'_>) -> Result<()> {
     let path = directory.join("index.json");
     let document = match fs::read(&path) {
         Ok(existing) => index::merged(&existing, &path, image, &manifest.descriptor)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => index::new(image, &manifest.descriptor),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => index::new([(image, &manifest.descriptor)]),
         Err(error) => return Err(Error::io("read", &path)(error)),
     };
-    write_file(&path, |out| out.write_all(&document).map_err(Error::io("write", &path)))?;
+    write_file(&path, |out| out.write_all(&document).map_err(Error::io("write", &path)))
+}
+
+/// Adds a blob to the OCI layout in a directory, which is made where there is none; no image leads to it yet. A manifest of an index is such a
+/// blob too. Fails with [`Error::Corrupt`] if it is not what it should be.
+pub fn add_blob(directory: &Path, blob: &dyn Blob) -> Result<()> {
+    let mut made = Made::default();
+    made.directory(directory)?;
+    open_marker(&directory.join("oci-layout"), &mut made)?;
+    put_blob(&directory.join(place(&blob.descriptor().digest)), blob, &mut made)?;
     made.paths.clear();
     Ok(())
+}
+
+/// Adds an image whose blobs are in the OCI layout already. An image of the same name is replaced. Fails with [`Error::Invalid`] if a blob is missing.
+pub fn add_image(directory: &Path, image: &Image) -> Result<()> {
+    let manifest = Manifest::of(image);
+    add_blob(directory, &manifest)?;
+    let marker = File::open(directory.join("oci-layout")).map_err(Error::io("open", directory))?;
+    marker.lock().map_err(Error::io("lock", directory))?;
+    for digest in index::references(manifest.content)? {
+        if !directory.join(place(&digest)).is_file() {
+            return Err(manifest.lacks(&digest));
+        }
+    }
+    enter(directory, image, &manifest)
+}
+
+/// Takes the entries of a name or digest out of the index of an OCI layout; the blobs stay until [`super::collect_garbage`]. Fails with
+/// [`Error::NotFound`] if there is none.
+pub fn remove_image(directory: &Path, reference: &str) -> Result<()> {
+    let marker = File::open(directory.join("oci-layout")).map_err(Error::io("open", directory))?;
+    marker.lock().map_err(Error::io("lock", directory))?;
+    let path = directory.join("index.json");
+    let existing = fs::read(&path).map_err(Error::io("read", &path))?;
+    let none = || Error::NotFound(format!("`{}` has no image `{reference}`", directory.display()));
+    let document = index::without(&existing, &path, reference)?.ok_or_else(none)?;
+    write_file(&path, |out| out.write_all(&document).map_err(Error::io("write", &path)))
 }
 
 /// Files and directories that a call has made, in order; what is still listed when it ends goes away again.

@@ -1,7 +1,8 @@
 //! Images in files and directories of the caller: OCI image layouts, and archives that `docker load` and others read.
 
 mod archive;
-mod index;
+mod garbage;
+pub(crate) mod index;
 mod layout;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,8 @@ use crate::hash::{Hasher, Hashing};
 use crate::{Descriptor, Error, Result, sha256};
 
 pub use archive::{stream_archive, write_archive};
-pub use layout::write_layout;
+pub use garbage::collect_garbage;
+pub use layout::{add_blob, add_image, remove_image, write_layout};
 
 /// The contract's `outputs.archive-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub struct Image {
     pub media_type: String,
     /// Its bytes.
     pub manifest: Vec<u8>,
-    /// `registry/repository:tag`.
+    /// `registry/repository:tag`, or in layouts a bare tag.
     pub names: Vec<String>,
 }
 
@@ -100,6 +102,13 @@ impl<'a> Manifest<'a> {
         let descriptor = Descriptor { media_type: image.media_type.clone(), digest: sha256(&image.manifest), size };
         Self { descriptor, content: &image.manifest }
     }
+
+    fn lacks(&self, blob: &Digest) -> Error {
+        Error::Invalid(format!(
+            "the manifest {} refers to the blob {blob}, which was not given",
+            self.descriptor.digest
+        ))
+    }
 }
 
 impl Blob for Manifest<'_> {
@@ -113,33 +122,32 @@ impl Blob for Manifest<'_> {
 }
 
 /// All blobs by their place in a layout, each once.
-/// Fails with [`Error::Invalid`] if the manifest is none or refers to a blob that is not among them.
-fn by_place<'b>(manifest: &'b Manifest<'_>, blobs: &[&'b dyn Blob]) -> Result<BTreeMap<String, &'b dyn Blob>> {
-    let own: &dyn Blob = manifest;
+/// Fails with [`Error::Invalid`] if a manifest is none or refers to a blob that is not among them.
+fn by_place<'b>(manifests: &'b [Manifest<'_>], blobs: &[&'b dyn Blob]) -> Result<BTreeMap<String, &'b dyn Blob>> {
+    let own = manifests.iter().map(|manifest| manifest as &dyn Blob);
     let mut places = BTreeMap::new();
-    for blob in blobs.iter().copied().chain([own]) {
+    for blob in blobs.iter().copied().chain(own) {
         let digest = &blob.descriptor().digest;
         Hasher::of(digest)?;
         places.insert(place(digest), blob);
     }
-    for digest in index::references(manifest.content)? {
-        if !places.contains_key(&place(&digest)) {
-            return Err(Error::Invalid(format!(
-                "the manifest {} refers to the blob {digest}, which was not given",
-                manifest.descriptor.digest
-            )));
+    for manifest in manifests {
+        for digest in index::references(manifest.content)? {
+            if !places.contains_key(&place(&digest)) {
+                return Err(manifest.lacks(&digest));
+            }
         }
     }
     Ok(places)
 }
 
 /// Where a layout keeps a blob (OCI image-spec, image-layout.md).
-fn place(digest: &Digest) -> String {
+pub(crate) fn place(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.digest())
 }
 
 /// Copies a blob and verifies it. Fails with [`Error::Corrupt`].
-fn copy(blob: &dyn Blob, to: &mut dyn Write, shown: &Path) -> Result<()> {
+pub(crate) fn copy(blob: &dyn Blob, to: &mut dyn Write, shown: &Path) -> Result<()> {
     let Descriptor { digest, size, .. } = blob.descriptor();
     // Not more than was announced: the header of an archive can't be taken back.
     let mut reader = Hashing::new(blob.open()?.take(size.saturating_add(1)), Hasher::of(digest)?);

@@ -64,7 +64,7 @@ impl Fixture {
 
     fn unpacked(&self, format: ArchiveFormat) -> PathBuf {
         let file = self.root.path().join("image.tar");
-        write_archive(&file, format, &self.image, &self.blobs()).unwrap();
+        write_archive(&file, format, std::slice::from_ref(&self.image), &self.blobs()).unwrap();
         let target = self.root.path().join("unpacked");
         fs::create_dir_all(&target).unwrap();
         let status = std::process::Command::new("tar").arg("-xf").arg(&file).arg("-C").arg(&target).status().unwrap();
@@ -199,7 +199,7 @@ fn a_stream_is_the_file() {
     let fixture = Fixture::new(&["a:1"]);
     let mut streams = [Vec::new(), Vec::new()];
     for stream in &mut streams {
-        stream_archive(stream, ArchiveFormat::Docker, &fixture.image, &fixture.blobs()).unwrap();
+        stream_archive(stream, ArchiveFormat::Docker, std::slice::from_ref(&fixture.image), &fixture.blobs()).unwrap();
     }
     fixture.unpacked(ArchiveFormat::Docker);
     assert_eq!(streams[0], fs::read(fixture.root.path().join("image.tar")).unwrap());
@@ -211,7 +211,13 @@ fn what_is_wrong_leaves_the_old_file() {
     let file = |fixture: &Fixture| fixture.root.path().join("image.tar");
     let attempt = |fixture: &Fixture| {
         fs::write(file(fixture), "old").unwrap();
-        let error = write_archive(&file(fixture), ArchiveFormat::Docker, &fixture.image, &fixture.blobs()).unwrap_err();
+        let error = write_archive(
+            &file(fixture),
+            ArchiveFormat::Docker,
+            std::slice::from_ref(&fixture.image),
+            &fixture.blobs(),
+        )
+        .unwrap_err();
         assert_eq!(fs::read(file(fixture)).unwrap(), b"old");
         assert_eq!(fs::read_dir(fixture.root.path()).unwrap().count(), 1);
         error

@@ -6,7 +6,7 @@ mod history;
 #[cfg(test)]
 mod tests;
 
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use crate::apply::{self, Extents, Whiteouts};
@@ -85,6 +85,15 @@ impl Snapshot {
         reader.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
         reader.finish()?;
         Ok(bytes)
+    }
+
+    /// Writes a file of any size, symlinks resolved. Fails as [`Snapshot::stat`] does, and with [`Error::Invalid`] if it is no regular file.
+    pub fn write_file(&self, path: &str, to: &mut dyn Write) -> Result<()> {
+        let (content, size) =
+            regular(self.find(path, true)?).ok_or_else(|| Error::Invalid(format!("`{path}` is no regular file")))?;
+        let mut reader = content.open(size)?;
+        io::copy(&mut reader, to).map_err(Error::io("copy", path))?;
+        reader.finish()
     }
 
     /// The path with all symlinks resolved, without leading `/`; empty for the root. Components from the first one that does not exist

@@ -105,6 +105,8 @@ async fn whether_a_blob_exists_is_one_request() {
     assert!(client.blob_exists(&r, &sha256(BLOB)).await.unwrap());
     assert!(!client.blob_exists(&r, &sha256(b"")).await.unwrap());
     assert_eq!(server.lines().len(), 2);
+    assert_eq!(client.blob_size(&r, &sha256(BLOB)).await.unwrap(), Some(36));
+    assert_eq!(client.blob_size(&r, &sha256(b"")).await.unwrap(), None);
 }
 
 #[tokio::test]

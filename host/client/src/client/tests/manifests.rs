@@ -150,6 +150,26 @@ async fn tags_follow_pages_on_the_same_server() {
 }
 
 #[tokio::test]
+async fn a_catalog_comes_in_pages() {
+    let server = Server::start(|request| match request.target.as_str() {
+        "/v2/_catalog?n=1000" => Reply::new(200)
+            .header("link", "</v2/_catalog?last=b%2Fc&n=1000>; rel=\"next\"")
+            .body(r#"{"repositories":["a","b/c"]}"#),
+        "/v2/_catalog?last=b%2Fc&n=1000" => Reply::new(200).body(r#"{"repositories":["d"]}"#),
+        _ => Reply::new(404),
+    })
+    .await;
+    let registry = server.host().parse().unwrap();
+    assert_eq!(client().catalog(&registry).await.unwrap(), ["a", "b/c", "d"]);
+    let server = Server::start(|_| Reply::new(200).body(r#"{"repositories":["a\u001b[2J"]}"#)).await;
+    let error = client().catalog(&server.host().parse().unwrap()).await.unwrap_err().to_string();
+    assert!(error.contains("which is no repository") && !error.contains('\u{1b}'), "{error}");
+    let server = Server::start(|_| Reply::new(401)).await;
+    let error = client().catalog(&server.host().parse().unwrap()).await.unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { .. }) && error.to_string().contains("registry:catalog:*"), "{error}");
+}
+
+#[tokio::test]
 async fn referrers_come_from_the_api_or_the_tag() {
     let subject = sha256(b"subject");
     let entry = format!(

@@ -3,6 +3,7 @@
 mod authentication;
 mod blobs;
 mod connections;
+mod faults;
 mod files;
 mod manifests;
 mod server;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -41,11 +42,13 @@ pub(super) struct Reply {
     cut: Option<usize>,
     /// Hang up without an answer.
     drop: bool,
+    /// Wait so long before each byte of the body.
+    trickle: Option<Duration>,
 }
 
 impl Reply {
     pub(super) fn new(status: u16) -> Self {
-        Reply { status, headers: Vec::new(), body: Vec::new(), cut: None, drop: false }
+        Reply { status, headers: Vec::new(), body: Vec::new(), cut: None, drop: false, trickle: None }
     }
 
     pub(super) fn hang_up() -> Self {
@@ -59,6 +62,11 @@ impl Reply {
 
     pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    pub(super) fn trickle(mut self, pause: Duration) -> Self {
+        self.trickle = Some(pause);
         self
     }
 
@@ -164,7 +172,18 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, handler: Handler, l
         head.push_str("\r\n");
         let sent = if request.method == "HEAD" { 0 } else { reply.cut.unwrap_or(reply.body.len()) };
         let _ = stream.write_all(head.as_bytes()).await;
-        let _ = stream.write_all(&reply.body[..sent]).await;
+        match reply.trickle {
+            None => {
+                let _ = stream.write_all(&reply.body[..sent]).await;
+            }
+            Some(pause) => {
+                for byte in &reply.body[..sent] {
+                    tokio::time::sleep(pause).await;
+                    let _ = stream.write_all(&[*byte]).await;
+                    let _ = stream.flush().await;
+                }
+            }
+        }
         let _ = stream.flush().await;
         if reply.cut.is_some() {
             return;
