@@ -8,6 +8,7 @@
 mod base;
 pub mod components;
 mod context;
+pub mod differential;
 pub mod fake;
 mod git;
 mod judges;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Tool and package, where the names differ.
-const PACKAGES: [(&str, &str); 3] = [("busybox", "busybox-static"), ("newuidmap", "uidmap"), ("setpriv", "util-linux")];
+const PACKAGES: [(&str, &str); 4] =
+    [("busybox", "busybox-static"), ("newuidmap", "uidmap"), ("setpriv", "util-linux"), ("xz", "xz-utils")];
 
 /// A command that runs a tool of the `PATH`.
 pub fn tool(name: &str) -> Command {

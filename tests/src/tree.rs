@@ -102,7 +102,8 @@ fn device(number: u64) -> String {
     format!("{},{}", rustix::fs::major(number), rustix::fs::minor(number))
 }
 
-fn shown(content: &[u8]) -> String {
+/// Content as a line has it: text if it is short, else its digest.
+pub(crate) fn shown(content: &[u8]) -> String {
     match std::str::from_utf8(content) {
         Ok(text) if content.len() <= SHOWN => format!("{text:?}"),
         _ => format!("{} bytes {}", content.len(), crate::sha256(content)),

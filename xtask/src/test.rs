@@ -5,14 +5,18 @@ use std::process::{Command, Stdio};
 use crate::{Result, call, cargo};
 
 /// Programs that judge what we push or make places to run in, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 8] = [
+const TOOLS: [(&str, &str); 12] = [
     ("docker-registry", "docker-registry"),
+    ("buildah", "buildah"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("runc", "runc"),
     ("busybox", "busybox-static"),
     ("mmdebstrap", "mmdebstrap"),
     ("newuidmap", "uidmap"),
+    ("bzip2", "bzip2"),
+    ("xz", "xz-utils"),
+    ("zstd", "zstd"),
     // It has no program: the file is where `tests/src/places/seccomp.rs` reads it.
     ("/usr/share/containers/seccomp.json", "golang-github-containers-common"),
 ];

@@ -81,6 +81,14 @@ impl Mode {
         Ok(Self(Change::Symbolic(steps)))
     }
 
+    /// The mode itself, if it is written as a number.
+    pub fn number(&self) -> Option<u32> {
+        match self.0 {
+            Change::Absolute(mode) => Some(mode),
+            Change::Symbolic(_) => None,
+        }
+    }
+
     /// The mode that a file of a mode gets. Only the lower twelve bits of `current` count.
     pub fn apply(&self, current: u32, is_directory: bool) -> u32 {
         let current = current & 0o7777;

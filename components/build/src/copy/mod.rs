@@ -250,7 +250,9 @@ async fn put<H: Host>(
     };
     let origin = Origin::Snapshot(content);
     let number = placer.draft.source(origin.content());
-    placer.unpack(&mut Load::new(&origin, number)).await
+    let style = placer.style.of_archive();
+    let (host, draft, destination) = (placer.host, &mut *placer.draft, placer.destination);
+    Placer { host, draft, style: &style, destination }.unpack(&mut Load::new(&origin, number)).await
 }
 
 async fn archive<H: Host>(host: &H, origin: &Origin<H>, found: &Match) -> Result<Option<H::Snapshot>, Failure> {

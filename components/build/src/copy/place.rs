@@ -43,17 +43,25 @@ impl Style {
         }
     }
 
-    /// Of a directory that the destination needs: 0755 of root unless the flags say otherwise.
+    /// Of a directory that the destination needs: 0755 of root, unless the flags say otherwise. As in BuildKit a symbolic mode is for
+    /// what is copied, and special bits are for files.
     fn made(&self) -> Metadata {
-        self.written(0o755, true)
+        let mode = self.mode.as_ref().and_then(Mode::number).map_or(0o755, |mode| mode & 0o777);
+        self.fresh(mode)
     }
 
-    fn written(&self, mode: u32, directory: bool) -> Metadata {
-        Metadata {
-            mode: self.with_mode(mode, directory),
-            owner: self.owner.unwrap_or_default(),
-            modified: self.clock.made(),
-        }
+    /// Of a file written in the Dockerfile.
+    fn written(&self) -> Metadata {
+        self.fresh(self.with_mode(0o644, false))
+    }
+
+    fn fresh(&self, mode: u32) -> Metadata {
+        Metadata { mode, owner: self.owner.unwrap_or_default(), modified: self.clock.made() }
+    }
+
+    /// For what comes out of an archive, of which BuildKit changes no mode (`solver/llbsolver/file/unpack.go`).
+    pub(crate) fn of_archive(&self) -> Self {
+        Self { mode: None, ..self.clone() }
     }
 
     fn with_mode(&self, mode: u32, directory: bool) -> u32 {
@@ -66,7 +74,8 @@ impl Style {
 enum Conflict {
     /// Files replace files and links; anything else fails (fsutil).
     Fail,
-    /// The new one wins; a directory follows a link to a directory (Docker's unpacking).
+    /// The new one wins. Only a directory that the archive has no entry for follows a link to a directory (BuildKit's
+    /// `solver/llbsolver/file/unpack.go`).
     Replace,
 }
 
@@ -151,7 +160,7 @@ impl<H: Host> Placer<'_, H> {
     pub(crate) async fn heredoc(&mut self, name: &str, content: &str) -> Result<(), Failure> {
         let target = self.file_target(name).await?;
         self.make_way(&target, false, Conflict::Fail).await?;
-        let metadata = self.style.written(0o644, false);
+        let metadata = self.style.written();
         self.put(&target, Change::Inline(content.as_bytes().to_vec()), metadata).await
     }
 
@@ -171,10 +180,9 @@ impl<H: Host> Placer<'_, H> {
             let (parent, name) = paths::split(&item.path).unwrap_or(("", &item.path));
             let parent = moved.get(parent).cloned().unwrap_or_else(|| paths::join(to, parent));
             let mut target = paths::join(&parent, name);
-            if conflict == Conflict::Replace && item.stat.kind == FileKind::Directory {
+            if conflict == Conflict::Replace && item.stat.kind == FileKind::Directory && is_implied(&item.stat) {
                 target = self.through_link(target).await?;
-                let there = self.look(&target).await? == Found::Directory;
-                if there && is_implied(&item.stat) {
+                if self.look(&target).await? == Found::Directory {
                     if target != paths::join(to, &item.path) {
                         moved.insert(item.path, target);
                     }

@@ -124,6 +124,8 @@ fn row_91_made_parents() {
     assert_eq!(copied("COPY a /p/x")[0], "p dir 755 0:0 0");
     assert_eq!(copied("COPY --chown=5:6 a /p/x"), ["p dir 755 5:6 0", "p/x file \"A\" 640 5:6 100"]);
     assert_eq!(copied("COPY --chmod=750 a /p/x"), ["p dir 750 0:0 0", "p/x file \"A\" 750 0:0 100"]);
+    assert_eq!(copied("COPY --chmod=4750 a /p/x")[0], "p dir 750 0:0 0");
+    assert_eq!(copied("COPY --chmod=go= a /p/x"), ["p dir 755 0:0 0", "p/x file \"A\" 600 0:0 100"]);
     assert_eq!(copied("COPY d/sub /p")[0], "p dir 755 0:0 0");
 }
 
@@ -350,10 +352,12 @@ fn rows_108_to_111_archives() {
         .mode("lib/so", 0o4755)
         .file("new/f", "F")
         .mode("new", 0o700)
-        .hard_link("new/g", "new/f");
+        .hard_link("new/g", "new/f")
+        .file("over/f", "O")
+        .mode("over", 0o711);
     let build = |lines: &str| {
         let base = FileTree::new().directory("usr/lib").mode("usr/lib", 0o711).symlink("lib", "/usr/lib");
-        let base = base.directory("new").owner("new", 9, 9);
+        let base = base.directory("new").owner("new", 9, 9).symlink("over", "/usr/lib");
         dockerfile(&format!("FROM registry.test/base\n{lines}\n"))
             .base("registry.test/base", base, json!({ "os": "linux", "architecture": "amd64" }))
             .context(|tree| tree.file("a.tar.gz", archive(inner.clone())).file("empty.tar", ""))
@@ -367,10 +371,14 @@ fn rows_108_to_111_archives() {
     has("ADD a.tar.gz /", "lib -> /usr/lib 777 0:0 0");
     has("ADD a.tar.gz /", "usr/lib dir 711 0:0 0");
     has("ADD a.tar.gz /", "new dir 700 0:0 0");
+    has("ADD a.tar.gz /", "over dir 711 0:0 0");
+    has("ADD a.tar.gz /", "over/f file \"O\" 644 0:0 0");
     has("ADD a.tar.gz /x", "x dir 755 0:0 0");
     has("ADD a.tar.gz /x", "x/new dir 700 0:0 0");
     has("ADD a.tar.gz /x", "x/new/g file \"F\" 644 0:0 0 = x/new/f");
     has("ADD --chown=1:2 a.tar.gz /x", "x/lib/so file \"S\" 4755 1:2 0");
+    has("ADD --chmod=600 a.tar.gz /x", "x dir 755 0:0 0");
+    has("ADD --chmod=600 a.tar.gz /x", "x/lib/so file \"S\" 4755 5:6 0");
     has("ADD *.gz /x/", "x/lib/so file \"S\" 4755 5:6 0");
     has("ADD empty.tar /x/", "x/empty.tar file \"\" 644 0:0 0");
     assert!(build("COPY a.tar.gz /x/").tree().get("x/a.tar.gz").is_some());
