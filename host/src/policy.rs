@@ -11,11 +11,10 @@ use steprun_client::{RegistryName, RepositoryName};
 use steprun_sandbox::Rung;
 
 use crate::bindings::exported::RegistryAccess;
-use crate::cli::arguments::{Arguments, Values};
+use crate::cli::arguments::Arguments;
 use crate::error::{CallError, CallResult};
 use crate::exit::{Exit, Failure};
 use crate::grants::{self, CommandNetwork};
-use crate::sources;
 
 /// The administrator's.
 const SYSTEM: &str = "/etc/steprun/policy.toml";
