@@ -72,8 +72,8 @@ fn parameters() -> Vec<Parameter> {
         Parameter::option(
             "build-context",
             NamedContext,
-            "NAME=DIR|NAME=docker-image://IMAGE",
-            "Files that take the place of the stage or image NAME",
+            "NAME=CONTEXT",
+            "Context, `docker-image://IMAGE` or `oci-layout://DIR[:TAG]` that takes the place of the stage or image NAME",
         )
         .repeated(),
         Parameter::option("destination", Image(RegistryAccess::Push), "IMAGE", "Push the image under this name")

@@ -70,8 +70,7 @@ async fn build<H: Host + 'static>(host: &H, arguments: &Arguments<H>, jobs: Vec<
     publish::publish(host, &arguments.outputs, &product).await
 }
 
-/// Resolves images and says what breaks lint rules, before anything is built. What an image can't be had for is said by the stage that needs
-/// it.
+/// Resolves images and says what breaks lint rules, before anything is built. Why an image can't be had is said by the stage that needs it.
 async fn look<H: Host + 'static>(jobs: &[Rc<Job<H>>], plans: &[Plan]) -> Result<Vec<Bases<H>>, Failure> {
     let (mut all, mut found) = (Vec::new(), Vec::new());
     for (job, plan) in jobs.iter().zip(plans) {

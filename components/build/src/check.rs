@@ -41,7 +41,9 @@ pub(crate) async fn check<H: Host + 'static>(
         found.extend(findings(job, &plan, &bases).await);
     }
     let found = lint::keep(&first.dockerfile, found);
-    print(&first.host, format, &Report { source: &first.source, findings: &found, errors: &[] }).await?;
+    let fail = lint::violation(first.dockerfile.directives.check.as_ref(), &found).is_some();
+    let report = Report { source: &first.source, findings: &found, errors: &[] };
+    print(&first.host, format, &report, fail).await?;
     if found.is_empty() { Ok(()) } else { Err(violation(lint::summary(&found))) }
 }
 
@@ -55,7 +57,7 @@ pub(crate) async fn malformed<H: Host>(
     source: &Source,
     errors: Vec<Diagnostic>,
 ) -> Result<(), Failure> {
-    print(host, format, &Report { source, findings: &[], errors: &errors }).await?;
+    print(host, format, &Report { source, findings: &[], errors: &errors }, true).await?;
     Err(diagnose::first(host, source, errors))
 }
 
@@ -72,11 +74,12 @@ fn violation(message: String) -> Failure {
     Failure::failed(message).hint("`# check=skip=RULE` in the first line of the Dockerfile turns a rule off")
 }
 
-async fn print<H: Host>(host: &H, format: CheckFormat, report: &Report<'_>) -> Result<(), Failure> {
+/// Prints a report; `fail` says whether the author wants findings to fail builds, too.
+async fn print<H: Host>(host: &H, format: CheckFormat, report: &Report<'_>, fail: bool) -> Result<(), Failure> {
     let text = match format {
         CheckFormat::Text => report.text(),
         CheckFormat::Json => report.json(),
-        CheckFormat::Sarif => report.sarif(true),
+        CheckFormat::Sarif => report.sarif(fail),
     };
     let printed = host.print(text.as_bytes()).await;
     printed.map_err(|error| Failure::because("could not write to standard output", error))

@@ -8,6 +8,7 @@ use steprun_dockerfile::{Span, Word};
 use steprun_ports::{Error, Failure, Host};
 
 use crate::bases::Bases;
+use crate::copy::Remote;
 use crate::job::Job;
 use crate::paths;
 use crate::plan::{self, Base, Plan};
@@ -103,7 +104,7 @@ fn ignored_sources<H: Host + 'static>(job: &Job<H>, plan: &Plan, bases: &Bases<H
 fn ignored<H: Host>(job: &Job<H>, scope: &Scope, instruction: &Instruction, copy: &Copy) -> Vec<Lint> {
     let path = |word: &Word| {
         let (value, undefined) = scope.variables().expand(job.text(), word).ok()?;
-        let local = undefined.is_empty() && !value.contains("://");
+        let local = undefined.is_empty() && Remote::of(&value).is_none();
         let path = paths::normal(&value);
         (local && job.context.ignore.culprit(&path).is_some())
             .then(|| Lint::copy_ignored_file(word.span, &instruction.kind, &path))

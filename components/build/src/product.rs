@@ -14,7 +14,13 @@ pub(crate) enum Product<H: Host> {
     /// The image for the only platform.
     Image(Box<Image<H>>),
     /// The images for several platforms, in the order of the index.
-    Index { images: Vec<Image<H>>, index: Index, document: H::Blob },
+    Index {
+        images: Vec<Image<H>>,
+        /// The bytes of the index.
+        content: Vec<u8>,
+        /// The same as bytes of the store.
+        document: H::Blob,
+    },
 }
 
 impl<H: Host> Product<H> {
@@ -32,10 +38,10 @@ impl<H: Host> Product<H> {
             entry.platform = Some(image.platform.clone());
             entry
         };
-        let index = Index::new(images.iter().map(entry).collect());
-        let document = host.put(OCI_INDEX, &index.to_bytes()).await;
+        let content = Index::new(images.iter().map(entry).collect()).to_bytes();
+        let document = host.put(OCI_INDEX, &content).await;
         let document = document.map_err(|error| Failure::because("could not keep the index of the images", error))?;
-        Ok(Self::Index { images, index, document })
+        Ok(Self::Index { images, content, document })
     }
 
     /// Of what tags name.
@@ -50,7 +56,7 @@ impl<H: Host> Product<H> {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Image(image) => image.manifest.to_bytes(),
-            Self::Index { index, .. } => index.to_bytes(),
+            Self::Index { content, .. } => content.clone(),
         }
     }
 

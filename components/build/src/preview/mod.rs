@@ -6,14 +6,15 @@ mod text;
 
 use std::rc::Rc;
 
+use steprun_dockerfile::Word;
 use steprun_dockerfile::instruction::{Arg, Copy, Kind, Run};
 use steprun_dockerfile::mount::{MountKey, MountSpec};
-use steprun_dockerfile::{Span, Word};
 use steprun_ports::{Failure, Host};
 
 use self::needs::Need;
 use crate::arguments::Arguments;
 use crate::bases::Bases;
+use crate::copy::Remote;
 use crate::job::Job;
 use crate::mode::PlanFormat;
 use crate::plan::{self, Base, From, Plan, Taker};
@@ -149,13 +150,20 @@ fn stage<H: Host + 'static>(job: &Job<H>, index: usize, bases: &Bases<H>, shared
 fn takes<H: Host + 'static>(job: &Job<H>, stage: usize, kind: &Kind) -> Vec<String> {
     match kind {
         Kind::Copy(Copy { from: Some(word), .. }) => vec![source(job, stage, word, Taker::Copy)],
-        Kind::Add(copy) | Kind::Copy(copy) if !copy.sources.is_empty() => vec!["context".to_owned()],
+        Kind::Add(copy) | Kind::Copy(copy) => sources(copy),
         Kind::Run(Run { mounts, .. }) => {
             let mounts = mounts.iter().map(|mount| mounted(job, stage, mount));
             std::iter::once("command".to_owned()).chain(mounts).collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// The context, and what is fetched; a source that only variables tell counts as a file of the context.
+fn sources(copy: &Copy) -> Vec<String> {
+    let fetched = |word: &&Word| Remote::of(&word.raw).is_some();
+    let local = copy.sources.iter().any(|word| !fetched(&word)).then(|| "context".to_owned());
+    local.into_iter().chain(copy.sources.iter().filter(fetched).map(|word| word.raw.clone())).collect()
 }
 
 fn source<H: Host + 'static>(job: &Job<H>, stage: usize, word: &Word, taker: Taker) -> String {
@@ -188,7 +196,7 @@ fn variables<H: Host + 'static>(job: &Job<H>, plans: &[Plan], arguments: &Argume
         _ => None,
     });
     let mut args: Vec<&Arg> = job.dockerfile.global_args.iter().chain(declared.flatten()).collect();
-    args.sort_by_key(|arg| (arg.name.raw.as_str(), Span { start: arg.span.start, end: arg.span.end }));
+    args.sort_by_key(|arg| (arg.name.raw.as_str(), arg.span));
     args.dedup_by_key(|arg| arg.name.raw.as_str());
     let variable = |arg: &Arg| Variable {
         name: arg.name.raw.clone(),

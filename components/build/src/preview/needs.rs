@@ -10,6 +10,7 @@ use steprun_ports::{Agent, Directory, Host, InputFile, OutputDirectory, OutputFi
 use crate::arguments::{Arguments, Outputs};
 use crate::bases::Bases;
 use crate::contexts::Source;
+use crate::copy::Remote;
 use crate::job::Job;
 use crate::plan::{self, Plan};
 
@@ -43,9 +44,16 @@ pub(super) fn needs<H: Host + 'static>(
         }
         for &stage in &plan.stages {
             for instruction in plan::instructions(job.input(), stage) {
-                if let Kind::Run(run) = &instruction.kind {
-                    needs.extend(command(run.network));
-                    needs.extend(run.mounts.iter().filter_map(|mount| mounted(job, mount)));
+                match &instruction.kind {
+                    Kind::Run(run) => {
+                        needs.extend(command(run.network));
+                        needs.extend(run.mounts.iter().filter_map(|mount| mounted(job, mount)));
+                    }
+                    Kind::Add(copy) => {
+                        let fetched = copy.sources.iter().filter(|word| Remote::of(&word.raw).is_some());
+                        needs.extend(fetched.map(|word| need("sources.fetch", word.raw.as_str())));
+                    }
+                    _ => {}
                 }
             }
         }

@@ -92,7 +92,11 @@ fn row_138_a_check_is_printed_as_text_json_and_sarif() {
     assert_eq!(json["warnings"][1]["detail"], "Usage of undefined variable '$c'");
     let sarif: Value = serde_json::from_str(&check("sarif").1).unwrap();
     assert_eq!(sarif["runs"][0]["results"][1]["ruleId"], "UndefinedVar");
-    assert_eq!(sarif["runs"][0]["results"][1]["level"], "error");
+    assert_eq!(sarif["runs"][0]["results"][1]["level"], "warning");
+    let strict =
+        dockerfile("# check=error=true\nFROM scratch as a\n").only_arguments(&["--check", "--format", "sarif"]);
+    let sarif: Value = serde_json::from_str(&strict.fails_with_output().1).unwrap();
+    assert_eq!(sarif["runs"][0]["results"][0]["level"], "error");
 }
 
 #[test]

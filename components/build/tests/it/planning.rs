@@ -98,6 +98,20 @@ fn row_137_a_plan_fails_where_the_build_would() {
 }
 
 #[test]
+fn rows_112_114_137_a_plan_fetches_no_sources() {
+    let text = "FROM scratch\nADD a https://example.test/b /x/\nADD https://example.test/c.git#main /c\n";
+    let built = dockerfile(text).only_arguments(&["--plan"]).built();
+    let shown = built.stdout();
+    for line in [
+        "   2 | ADD a https://example.test/b /x/  <- context, https://example.test/b\n",
+        "   3 | ADD https://example.test/c.git#main /c  <- https://example.test/c.git#main\n",
+        "  sources.fetch  https://example.test/b\n  sources.fetch  https://example.test/c.git#main\n",
+    ] {
+        assert!(shown.contains(line), "{line} in:\n{shown}");
+    }
+}
+
+#[test]
 fn layers_are_not_opened_for_a_plan() {
     let build = dockerfile("FROM registry.test/base\nCOPY --from=registry.test/base f /\n").only_arguments(&["--plan"]);
     let config = json!({ "os": "linux", "architecture": "amd64" });

@@ -78,8 +78,9 @@ fn row_149_all_outputs_hold_the_index() {
     assert_eq!(metadata["digest"], digest);
     assert_eq!(metadata["manifests"][1]["platform"], "linux/arm64");
     assert_eq!(metadata["manifests"][1]["digest"], built.manifest()["manifests"][1]["digest"]);
-    let Some(Written::Image { manifest, blobs, .. }) = built.host.written("y.tar") else { panic!("an archive") };
-    assert_eq!(serde_json::from_slice::<Value>(&manifest).unwrap(), built.manifest());
+    let Some(Written::Images { images, blobs, .. }) = built.host.written("y.tar") else { panic!("an archive") };
+    let [(_, index, _)] = &images[..] else { panic!("{} images", images.len()) };
+    assert_eq!(serde_json::from_slice::<Value>(index).unwrap(), built.manifest());
     // Two manifests, two configs, two layers.
     assert_eq!(blobs.len(), 6);
     let Some(Written::Layout(images)) = built.host.written("l") else { panic!("a layout") };
