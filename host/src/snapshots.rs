@@ -1,6 +1,5 @@
 //! The capability `snapshots`: file systems as values. A handle gives nothing that its sources did not already grant.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -85,7 +84,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
     ) -> CallResult<Resource<SnapshotHandle>> {
         let (session, blob) = (session(accessor), table_get(accessor, &blob)?);
         let runtime = tokio::runtime::Handle::current();
-        let file = move || single_file(&blob.fetch(&session, &runtime)?, name, mode, modified.into());
+        let file = move || single_file(&session, &blob.fetch(&session, &runtime)?, name, mode, modified.into());
         table_push(accessor, SnapshotHandle(blocking(file).await?))
     }
 
@@ -219,15 +218,21 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
     }
 }
 
-/// A file of the store as the only one of a file system.
-fn single_file(blob: &Path, name: String, mode: u32, modified: Timestamp) -> CallResult<Snapshot> {
-    let (Some(folder), Some(file)) = (blob.parent(), blob.file_name()) else {
-        return Err(CallError::invalid(format_args!("`{}` is no file of the store", blob.display())));
-    };
-    let store = Source::Directory(Directory::open(folder, "store")?);
-    let change = Change::File { source: 0, path: steprun_snapshot::name::encode(file.as_bytes()) };
+/// A file of the store as the only one of a file system. It gets a name that stays for the run: the store's own may be replaced by an equal file,
+/// which is not the one that was looked at.
+fn single_file(session: &Session, blob: &Path, name: String, mode: u32, modified: Timestamp) -> CallResult<Snapshot> {
+    const CONTENT: &str = "content";
+    let private = session.store()?.private_directory()?;
+    let content = private.path().join(CONTENT);
+    std::fs::hard_link(blob, &content)
+        .or_else(|_| std::fs::copy(blob, &content).map(drop))
+        .map_err(|error| CallError::io(format_args!("can't take `{}`", blob.display()), error))?;
+    let source = Source::Directory(Directory::open(private.path(), "store")?);
+    let change = Change::File { source: 0, path: CONTENT.to_owned() };
     let entry = ChangeEntry { path: name, change, mode, uid: 0, gid: 0, modified };
-    Ok(Snapshot::scratch().extend(&[store], vec![entry])?)
+    let files = Snapshot::scratch().extend(&[source], vec![entry])?;
+    session.keep(private);
+    Ok(files)
 }
 
 /// `NAME=VALUE` for the kernel.

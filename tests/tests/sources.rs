@@ -1,10 +1,11 @@
 //! Files and repositories from elsewhere: ADD of URLs and Git, and contexts that are no directories.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use serde_json::Value;
-use steprun_tests::fake::{Fake, Response};
+use steprun_tests::fake::{Fake, Request, Response};
 use steprun_tests::{COMMITTED, Context, Outcome, Repositories, Repository, User, each, scan, sha256, tool, unpack};
 
 /// The exit statuses of the README.
@@ -83,7 +84,7 @@ fn files(files: &[(&'static str, &[u8])]) -> Fake {
 fn repository(repositories: &Repositories) -> (Repository, String, String) {
     let app = repositories.create("app.git");
     app.write("Dockerfile", "FROM scratch\nCOPY . /\n").write("sub/file", "one").write("run", "#!/bin/sh\n");
-    app.git(&["update-index", "--add", "--chmod=+x", "run"]);
+    fs::set_permissions(app.path().join("run"), Permissions::from_mode(0o755)).unwrap();
     let first = app.commit();
     app.git(&["tag", "--annotate", "--message=v1", "v1"]);
     app.git(&["branch", "other"]);
@@ -98,7 +99,7 @@ fn row_112_add_of_a_url() {
     let server = files(&[("/tool.txt", b"tool")]);
     let url = format!("http://{}", server.address());
     let dockerfile = format!(
-        "FROM scratch\nADD {url}/tool.txt?x=1 /in/\nADD --chmod=755 --chown=7:8 {url}/moved /name\nADD {url}/moved /in/\n"
+        "FROM scratch\nADD {url}/tool.txt?x=1 /in/\nADD --chmod=755 --chown=7:8 {url}/moved /name\nADD {url}/moved {url}/tool.txt /in/\n"
     );
     let expected = [
         "d 0755 0:0 0 in".to_owned(),
@@ -109,6 +110,21 @@ fn row_112_add_of_a_url() {
     assert_eq!(built(&user, &dockerfile), expected);
     let credentials = server.requests().into_iter().flat_map(|request| request.headers);
     assert!(credentials.into_iter().all(|(name, _)| name != "authorization" && name != "cookie"));
+}
+
+#[test]
+fn row_112_a_file_that_has_not_changed_does_not_come_again() {
+    let user = User::new();
+    let server = Fake::serve(|request| match request.headers.iter().find(|(name, _)| name == "if-none-match") {
+        Some((_, tag)) if tag == "\"one\"" => Response::new(304),
+        _ => Response::new(200).header("ETag", "\"one\"").header("Last-Modified", DATE).body("content"),
+    });
+    let dockerfile = format!("FROM scratch\nADD http://{}/a /\n", server.address());
+    let first = built(&user, &dockerfile);
+    assert_eq!(first, ["f 0600 0:0 1500000000 a \"content\""]);
+    assert_eq!(built(&user, &dockerfile), first);
+    let conditional = |request: &Request| request.headers.iter().any(|(name, _)| name == "if-none-match");
+    assert_eq!(server.requests().iter().map(conditional).collect::<Vec<_>>(), [false, true]);
 }
 
 #[test]
@@ -251,7 +267,7 @@ fn git_takes_nothing_of_the_callers_configuration() {
     let hook = format!("#!/bin/sh\ntouch {}\n", loot.display());
     for name in ["post-checkout", "reference-transaction"] {
         fs::write(hooks.join(name), &hook).unwrap();
-        fs::set_permissions(hooks.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        fs::set_permissions(hooks.join(name), Permissions::from_mode(0o755)).unwrap();
     }
     let config = format!(
         "[core]\nhooksPath = {}\n[url \"http://127.0.0.1:1/\"]\ninsteadOf = http://\n[credential]\nhelper = !touch {}\n",
@@ -285,7 +301,7 @@ fn row_147_contexts_of_git() {
     );
     // A directory of it, whose links stay inside.
     fs::write(app.path().join("sub/Dockerfile"), "FROM scratch\nCOPY link /taken\n").unwrap();
-    std::os::unix::fs::symlink("/etc/hostname", app.path().join("sub/link")).unwrap();
+    symlink("/etc/hostname", app.path().join("sub/link")).unwrap();
     app.commit();
     user.fails(FAILED, call(&["-c", &format!("{}#:sub", app.url())])).says(&["Dockerfile:2"]);
 }
@@ -427,9 +443,9 @@ fn what_is_fetched_is_granted_first() {
     assert!(server.requests().is_empty());
     user.succeeds(["--allow-fetch", server.address(), step, "-c", directory, "--no-push"]);
     let shown = user.succeeds([
-        "inspect",
         "--allow-fetch",
         "files.example",
+        "inspect",
         step,
         "-c",
         "https://git.example/a.git#v1",

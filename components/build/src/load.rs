@@ -38,8 +38,9 @@ pub(crate) async fn load<D: Directory, F: InputFile>(context: &D, typed: Option<
 async fn check<D: Directory>(context: &D) -> Result<(), Failure> {
     let there = context.stat("", true).await;
     there.map(drop).map_err(|error| {
-        Failure::because(format!("can't use the context `{}`", context.name()), error)
-            .hint("`--context` takes the directory that COPY and ADD find their files in")
+        Failure::because(format!("can't use the context `{}`", context.name()), error).hint(
+            "`--context` takes what COPY and ADD find their files in: a directory, a tar archive or a Git repository",
+        )
     })
 }
 

@@ -4,6 +4,7 @@
 mod checkout;
 mod file;
 mod git;
+mod known;
 mod open;
 mod place;
 mod reference;

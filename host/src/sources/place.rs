@@ -55,6 +55,10 @@ impl Place {
             return Ok(Self::Path(path));
         }
         let Some(text) = typed.to_str() else { return Ok(Self::Path(typed.to_owned())) };
+        // A directory may have the form of `USER@HOST:PATH`.
+        if !text.contains("://") && typed.exists() {
+            return Ok(Self::Path(typed.to_owned()));
+        }
         let over_http = kaniko_git(text);
         let text = over_http.as_deref().unwrap_or(text);
         if GitReference::is_one(text, By::Caller) || over_http.is_some() {

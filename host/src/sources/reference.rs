@@ -184,7 +184,7 @@ impl Meant {
 }
 
 fn full(prefix: &str, name: String) -> String {
-    if name.starts_with(prefix) { name } else { format!("{prefix}{name}") }
+    if name.is_empty() || name.starts_with(prefix) { name } else { format!("{prefix}{name}") }
 }
 
 /// Sets a value that must not be set to another one before.

@@ -15,8 +15,8 @@ pub(super) fn read(work: &Path, shown: &str, directory: &str, keep_git_dir: bool
     let mut pending = vec![String::new()];
     while let Some(parent) = pending.pop() {
         for entry in files.list(&join(&root, &parent))? {
-            // Git refuses to track a file of that name; those of submodules point to what is not there any more.
-            if entry.name == ".git" && !(keep_git_dir && parent.is_empty()) {
+            // Git refuses to track a file of that name: it is its own. Those of submodules point into that of the root.
+            if entry.name == ".git" && !(keep_git_dir && root.is_empty()) {
                 continue;
             }
             let path = join(&parent, &entry.name);

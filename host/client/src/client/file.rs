@@ -3,7 +3,9 @@
 use std::time::SystemTime;
 
 use bytes::{Buf, Bytes};
-use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
+use reqwest::header::{
+    CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+};
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -16,33 +18,49 @@ use crate::transport::NoAnswer;
 use crate::{Error, Result};
 
 /// What is known of a file that was fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteFile {
     /// In bytes.
     pub size: u64,
     /// `Last-Modified`, if the server said it.
     pub modified: Option<SystemTime>,
+    /// What tells later whether the file is still the same: a strong `ETag`, else `Last-Modified` (RFC 9110, section 13.1.5).
+    pub validator: Option<String>,
 }
 
 impl Client {
     /// Writes the file behind an `http` or `https` URL to `sink`, which is flushed, not closed. No credentials are sent. Redirects are followed, but none
     /// from TLS to plain HTTP, nor one from elsewhere to this machine. A transfer that breaks off goes on where it stopped, if the server
-    /// says how to tell that the file is still the same.
+    /// says how to tell that the file is still the same. With the validator of an earlier transfer nothing is written if the file has not changed
+    /// since; then there is no answer.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Status`] for other refusals, [`Error::Invalid`] for a URL of another scheme, one with credentials, and a file
     /// of more than `limit` bytes; [`Error::Corrupt`] if the file changed meanwhile, [`Error::Io`] for the sink.
-    pub async fn fetch_file<W: AsyncWrite + Unpin>(&self, url: &Url, limit: u64, sink: &mut W) -> Result<RemoteFile> {
+    pub async fn fetch_file<W: AsyncWrite + Unpin>(
+        &self,
+        url: &Url,
+        limit: u64,
+        known: Option<&str>,
+        sink: &mut W,
+    ) -> Result<Option<RemoteFile>> {
         let subject = shown(url);
         check(url).map_err(|reason| Error::Invalid { subject: subject.clone(), reason })?;
         let patience = self.exchange.patience(&subject);
-        let mut transfer = Transfer { exchange: &self.exchange, url, subject, patience, limit, at: At::default() };
+        let known = known.and_then(|known| HeaderValue::from_str(known).ok());
+        let mut transfer =
+            Transfer { exchange: &self.exchange, url, subject, patience, limit, known, at: At::default() };
+        let Some(response) = transfer.open().await? else { return Ok(None) };
+        transfer.known = None;
+        transfer.at.response = Some(response);
         while let Some(bytes) = transfer.next().await? {
             let wrote = sink.write_all(&bytes).await;
             wrote.map_err(|error| Error::io(&*transfer.subject, &error))?;
         }
         sink.flush().await.map_err(|error| Error::io(&*transfer.subject, &error))?;
-        Ok(RemoteFile { size: transfer.at.position, modified: transfer.at.modified })
+        let At { position, modified, validator, .. } = transfer.at;
+        let validator = validator.and_then(|value| value.to_str().ok().map(str::to_owned));
+        Ok(Some(RemoteFile { size: position, modified, validator }))
     }
 }
 
@@ -74,7 +92,7 @@ struct At {
     position: u64,
     /// How many bytes of the response come before the position.
     skip: u64,
-    /// What must be unchanged for a transfer to go on: a strong `ETag`, else `Last-Modified` (RFC 9110, section 13.1.5).
+    /// What must be unchanged for a transfer to go on.
     validator: Option<HeaderValue>,
     modified: Option<SystemTime>,
 }
@@ -85,6 +103,8 @@ struct Transfer<'a> {
     subject: String,
     patience: Patience,
     limit: u64,
+    /// The validator of a file that need not come again.
+    known: Option<HeaderValue>,
     at: At,
 }
 
@@ -93,7 +113,7 @@ impl Transfer<'_> {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             if self.at.response.is_none() {
-                self.at.response = Some(self.open().await?);
+                self.at.response = self.open().await?;
             }
             let Some(response) = &mut self.at.response else { continue };
             match self.exchange.transport().chunk(response).await {
@@ -129,8 +149,8 @@ impl Transfer<'_> {
         self.patience.after(Failure::NoAnswer(failure)).await
     }
 
-    /// Asks for the bytes from the position on.
-    async fn open(&mut self) -> Result<Response> {
+    /// Asks for the bytes from the position on; none where they are known.
+    async fn open(&mut self) -> Result<Option<Response>> {
         loop {
             let headers = self.headers()?;
             let outgoing = Outgoing { method: Method::GET, headers, body: Body::Empty, subject: &self.subject };
@@ -147,8 +167,11 @@ impl Transfer<'_> {
                 self.patience.wait(format!("the server answers {status}"), asked).await?;
                 continue;
             }
+            if status == StatusCode::NOT_MODIFIED && self.known.is_some() {
+                return Ok(None);
+            }
             self.begin(&response)?;
-            return Ok(response);
+            return Ok(Some(response));
         }
     }
 
@@ -158,6 +181,9 @@ impl Transfer<'_> {
             let range = HeaderValue::from_str(&format!("bytes={}-", self.at.position));
             headers.insert(RANGE, range.map_err(|error| self.changed(&error.to_string()))?);
             headers.insert(IF_RANGE, validator.clone());
+        } else if let Some(known) = &self.known {
+            let condition = if known.as_bytes().starts_with(b"\"") { IF_NONE_MATCH } else { IF_MODIFIED_SINCE };
+            headers.insert(condition, known.clone());
         }
         Ok(headers)
     }

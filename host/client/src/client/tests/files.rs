@@ -10,7 +10,8 @@ const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 async fn fetch(url: &str, limit: u64) -> (Result<RemoteFile>, Vec<u8>) {
     let mut sink = Vec::new();
     let url: Url = url.parse().unwrap();
-    (client().fetch_file(&url, limit, &mut sink).await, sink)
+    let file = client().fetch_file(&url, limit, None, &mut sink).await;
+    (file.map(|file| file.expect("nothing was known")), sink)
 }
 
 #[tokio::test]
@@ -23,9 +24,26 @@ async fn a_file_comes_with_its_time_after_redirects_and_retries() {
     .await;
     let (file, content) = fetch(&format!("http://{}/a?b=c#e", server.address), LIMIT).await;
     let modified = Some(httpdate::parse_http_date(DATE).unwrap());
-    assert_eq!(file.unwrap(), RemoteFile { size: 7, modified });
+    assert_eq!(file.unwrap(), RemoteFile { size: 7, modified, validator: Some(DATE.into()) });
     assert_eq!(content, b"content");
     assert!(server.requests().iter().all(|request| request.header("authorization").is_empty()));
+}
+
+#[tokio::test]
+async fn a_file_that_is_known_does_not_come_again() {
+    let server =
+        Server::start(|request| match (request.header("if-none-match"), request.header("if-modified-since")) {
+            ("\"one\"", "") | ("", DATE) => Reply::new(304),
+            _ => Reply::new(200).header("ETag", "\"two\"").body("content"),
+        })
+        .await;
+    let url: Url = format!("http://{}/a", server.address).parse().unwrap();
+    for (known, comes) in [("\"one\"", false), (DATE, false), ("\"old\"", true)] {
+        let mut sink = Vec::new();
+        let file = client().fetch_file(&url, LIMIT, Some(known), &mut sink).await.unwrap();
+        let validator = file.and_then(|file| file.validator);
+        assert_eq!((validator.as_deref(), sink.is_empty()), (comes.then_some("\"two\""), !comes), "{known}");
+    }
 }
 
 #[tokio::test]
