@@ -64,7 +64,7 @@ async fn get(registry: Option<String>) -> Result<(), Failure> {
 async fn log_in(login: Login, display: &Display) -> Result<(), Failure> {
     let registry = parse(&login.registry)?;
     let password = match (login.password, login.password_stdin) {
-        (Some(password), false) => Secret::new(password),
+        (Some(password), false) => password,
         (None, true) => read_password()?,
         (Some(_), true) => {
             return Err(Failure::usage("--password and --password-stdin are two passwords, and one is needed"));

@@ -33,6 +33,8 @@ struct Pending {
     documents: Vec<Document>,
     /// Images with their names.
     images: Vec<output::Image>,
+    /// Whether the image itself is there.
+    is_whole: bool,
 }
 
 impl LocalImages {
@@ -96,11 +98,18 @@ impl LocalImages {
         if let Some(document) = self.put_so_far(reference) {
             return Ok(Some((&document.descriptor).into()));
         }
-        if writable && self.is_archive() || !self.path.exists() && self.path != Path::new("-") {
+        let nothing = !self.path.exists() && self.path != Path::new("-");
+        if nothing || writable && (self.is_archive() || !self.is_begun()) {
             return Ok(None);
         }
         let found = self.open(store)?.document(reference)?;
         Ok(found.map(|document| (&document.descriptor).into()))
+    }
+
+    /// Whether there is an image in the directory: one that is to be filled may be empty.
+    fn is_begun(&self) -> bool {
+        let document = if self.form == Some(Form::Directory) { "manifest.json" } else { "index.json" };
+        self.path.join(document).exists()
     }
 
     fn put_so_far(&self, reference: &str) -> Option<Document> {
@@ -205,7 +214,9 @@ impl LocalImages {
             return Ok(());
         }
         pending.images.push(image);
-        if by_digest {
+        pending.is_whole |= !by_digest;
+        // What refers to an image may come before it or after.
+        if !pending.is_whole {
             return Ok(());
         }
         let mut blobs = Vec::new();

@@ -224,8 +224,11 @@ fn what_belongs_to_an_image_is_copied_with_it() {
     user.succeeds(["promote", "copy", "--referrers", &from.image("app:1"), &to.image("app:1")]).prints_nothing();
     assert_eq!(user.succeeds(["promote", "referrers", &to.image("app:1")]).text(), expected);
     assert!(user.succeeds(["promote", "tree", &to.image("app:1")]).text().ends_with(&format!("└── {expected}")));
-    user.succeeds(["promote", "copy", "--referrers", &from.image("app:1"), "oci:kept:1"]);
-    assert_eq!(user.succeeds(["promote", "referrers", "oci:kept:1"]).text(), expected);
+    fs::create_dir(user.home().join("kept")).unwrap();
+    for place in ["oci:kept:1", "oci-archive:kept.tar:1"] {
+        user.succeeds(["promote", "copy", "--referrers", &from.image("app:1"), place]).prints_nothing();
+        assert_eq!(user.succeeds(["promote", "referrers", place]).text(), expected, "{place}");
+    }
 }
 
 #[test]

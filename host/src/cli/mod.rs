@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use steprun_client::Secret;
 
 use crate::exit::{Exit, Failure};
 use options::HostOptions;
@@ -101,11 +102,16 @@ pub struct Login {
     #[arg(short, long, value_name = "NAME")]
     pub username: Option<String>,
     /// Password; it can be seen in lists of processes
-    #[arg(short, long)]
-    pub password: Option<String>,
+    #[arg(short, long, value_parser = secret)]
+    pub password: Option<Secret>,
     /// Read the password from standard input
     #[arg(long)]
     pub password_stdin: bool,
+}
+
+/// From here on nothing prints it.
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
 }
 
 /// `steprun auth token`.

@@ -42,24 +42,27 @@ fn parse(description: &Description, arguments: &[&str]) -> Result<Arguments, Str
     };
     let mut values: Vec<Given> =
         command.parameters.iter().map(|parameter| Given { parameter: parameter.clone(), texts: Vec::new() }).collect();
-    let mut words = rest.iter();
+    let (mut words, mut operands) = (rest.iter(), Vec::new());
     while let Some(word) = words.next() {
-        let words_after = words.clone().filter(|word| !word.starts_with('-') || **word == "-").count();
-        let (given, inline) = find(&mut values, word, words_after)?;
-        let text = match (inline, &given.parameter.value, given.parameter.placement) {
-            (Some(text), ..) => text,
-            (None, ValueKind::Flag, _) => String::new(),
-            (None, _, Placement::Operand) => (*word).to_owned(),
-            (None, ..) => (*words.next().ok_or_else(|| format!("`{word}` needs a value"))?).to_owned(),
+        if !word.starts_with('-') || *word == "-" {
+            operands.push(*word);
+            continue;
+        }
+        let (given, inline) = find(&mut values, word)?;
+        let text = match (inline, &given.parameter.value) {
+            (Some(text), _) => text,
+            (None, ValueKind::Flag) => String::new(),
+            (None, _) => (*words.next().ok_or_else(|| format!("`{word}` needs a value"))?).to_owned(),
         };
         given.texts.push(text);
     }
+    place(&mut values, &operands)?;
     values.iter_mut().try_for_each(complete)?;
     Ok(Arguments { command: command.name.into(), values })
 }
 
-/// The parameter that a word stands for, and the value in the word itself. After it come `rest` words that may be operands.
-fn find<'a>(values: &'a mut [Given], word: &str, rest: usize) -> Result<(&'a mut Given, Option<String>), String> {
+/// The option that a word stands for, and the value in the word itself.
+fn find<'a>(values: &'a mut [Given], word: &str) -> Result<(&'a mut Given, Option<String>), String> {
     let unknown = || format!("unknown option `{word}`");
     if let Some(long) = word.strip_prefix("--") {
         let (name, inline) = match long.split_once('=') {
@@ -72,22 +75,22 @@ fn find<'a>(values: &'a mut [Given], word: &str, rest: usize) -> Result<(&'a mut
         };
         return values.iter_mut().find(named).map(|given| (given, inline)).ok_or_else(unknown);
     }
-    match word.strip_prefix('-') {
-        Some(short) if !short.is_empty() => {
-            let named = |given: &&mut Given| given.parameter.short.is_some_and(|own| own.to_string() == short);
-            values.iter_mut().find(named).map(|given| (given, None)).ok_or_else(unknown)
-        }
-        _ => {
-            let operand = |given: &Given| given.parameter.placement == Placement::Operand;
-            // Of several words the last is for a required operand behind the one that takes them.
-            let waiting =
-                |given: &Given| operand(given) && given.texts.is_empty() && given.parameter.arity == Arity::Required;
-            let last = (rest == 0).then(|| values.iter().rposition(waiting)).flatten();
-            let free = |given: &Given| operand(given) && (given.texts.is_empty() || repeats(given.parameter.arity));
-            let place = last.or_else(|| values.iter().position(free));
-            place.map(|place| (&mut values[place], None)).ok_or_else(|| format!("`{word}` is too much"))
-        }
+    let named = |given: &&mut Given| given.parameter.short.is_some_and(|own| word[1..] == own.to_string());
+    values.iter_mut().find(named).map(|given| (given, None)).ok_or_else(unknown)
+}
+
+/// Gives operands their words: the last of several to a required one that stands behind the one that takes all.
+fn place(values: &mut [Given], words: &[&str]) -> Result<(), String> {
+    let operand = |given: &Given| given.parameter.placement == Placement::Operand;
+    for (number, word) in words.iter().enumerate() {
+        let waits =
+            |given: &Given| operand(given) && given.texts.is_empty() && given.parameter.arity == Arity::Required;
+        let last = (number + 1 == words.len()).then(|| values.iter().rposition(waits)).flatten();
+        let free = |given: &Given| operand(given) && (given.texts.is_empty() || repeats(given.parameter.arity));
+        let place = last.or_else(|| values.iter().position(free)).ok_or_else(|| format!("`{word}` is too much"))?;
+        values[place].texts.push((*word).to_owned());
     }
+    Ok(())
 }
 
 fn repeats(arity: Arity) -> bool {

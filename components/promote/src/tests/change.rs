@@ -97,7 +97,7 @@ fn append_to_a_file_pushes_nothing() {
     assert_eq!(call(&host, &arguments), "");
     assert_eq!(host.events(), []);
     let Some(Written::Images { format, images, blobs }) = host.written("out.tar") else { panic!("no image") };
-    let names = &images[0].2;
+    let names = images[0].2.clone();
     assert_eq!(
         (format, names, blobs.len()),
         (ArchiveFormat::Docker, vec!["destination.test/app:latest".to_owned()], 4)

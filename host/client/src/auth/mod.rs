@@ -232,7 +232,7 @@ impl Authenticator {
             credentials: self.describe(access).await,
             scope: access.to_string(),
             remedy: format!(
-                "log in with `docker login {registry}`, or set STEPRUN_{variable}_USER and STEPRUN_{variable}_PASSWORD"
+                "log in with `steprun auth login {registry}`, or set STEPRUN_{variable}_USER and STEPRUN_{variable}_PASSWORD"
             ),
         }
     }

@@ -161,7 +161,7 @@ async fn without_credentials_the_error_says_how_to_log_in() {
     for words in [
         &format!("no credentials found for {host}"),
         "repository:r:pull,push",
-        &format!("docker login {host}"),
+        &format!("steprun auth login {host}"),
         "STEPRUN_127_0_0_1_",
         "who are you",
     ] {
