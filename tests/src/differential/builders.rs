@@ -89,6 +89,7 @@ impl Buildah {
     }
 
     fn command(&self) -> Command {
+        // The driver `vfs` works in containers, too, and hard links don't depend on the kernel's overlayfs.
         let mut command = tool("buildah");
         let at = |name: &str| format!("{}/{name}", self.0.path().display());
         command
