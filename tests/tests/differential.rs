@@ -12,6 +12,8 @@ const WORKERS: usize = 2;
 
 #[test]
 fn images_are_those_of_buildah() {
+    // One time for all cases: a layer of an earlier one may serve a later one.
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed();
     let registry = Registry::plain();
     push_bases(&registry);
     let cases = chosen();
@@ -23,7 +25,7 @@ fn images_are_those_of_buildah() {
             scope.spawn(|| {
                 let (steprun, buildah) = (Steprun::default(), Buildah::new());
                 while let Some(case) = { pending.lock().unwrap().next() } {
-                    let differences = differences(case, &registry, &steprun, &buildah);
+                    let differences = differences(case, started, &registry, &steprun, &buildah);
                     found.lock().unwrap().insert(case.name.as_str(), differences);
                 }
             });
@@ -40,9 +42,14 @@ fn chosen() -> Vec<Case> {
     Case::all().into_iter().filter(|case| case.name.starts_with(&prefix)).collect()
 }
 
-fn differences(case: &Case, registry: &Registry, steprun: &Steprun, buildah: &Buildah) -> Vec<Difference> {
+fn differences(
+    case: &Case,
+    started: i64,
+    registry: &Registry,
+    steprun: &Steprun,
+    buildah: &Buildah,
+) -> Vec<Difference> {
     let scene = case.prepare(registry.address());
-    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed();
     match (steprun.build(&scene), buildah.build(&scene)) {
         (Ok(steprun), Ok(buildah)) if case.fails.is_none() => {
             compare(&steprun, &buildah, started, case.has_one_dockerfile())
