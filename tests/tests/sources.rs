@@ -190,7 +190,7 @@ fn row_114_add_of_git() {
         ],
         |(source, content)| {
             let lines = built(&user, &format!("FROM scratch\nADD {source} /src\n"));
-            assert_eq!(lines, [format!("d 0755 0:0 0 src"), file(content)], "{source}");
+            assert_eq!(lines, ["d 0755 0:0 0 src".to_owned(), file(content)], "{source}");
         },
     );
     let lines = built(&user, &format!("FROM scratch\nADD {url} /\n"));

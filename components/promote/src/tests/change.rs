@@ -188,7 +188,7 @@ fn mutate_puts_its_result_where_it_is_told() {
     assert_eq!(host.events(), []);
     let Some(Written::Images { images, .. }) = host.written("out.tar") else { panic!("no image") };
     let manifest = &images[0].1;
-    let blob = host.repository("x.test/y").blob_content(parsed(&manifest)["config"]["digest"].as_str().unwrap());
+    let blob = host.repository("x.test/y").blob_content(parsed(manifest)["config"]["digest"].as_str().unwrap());
     assert!(blob.is_none(), "it is in the store alone");
 }
 

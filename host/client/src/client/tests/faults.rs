@@ -4,8 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-
 use super::super::Progress;
 use super::server::{Reply, Request, Server};
 use super::*;
@@ -117,7 +115,7 @@ async fn copy(client: &Client, from: &Registry, to: &Registry) -> crate::Result<
         client.copy_blob(&from.name(), &to.name(), &sha256(blob), size, &Progress::none()).await?;
     }
     let manifest = client.manifest(&from.name(), &tag("v1")).await?;
-    client.put_manifest(&to.name(), &tag("v1"), &manifest.media_type, Bytes::from(manifest.content)).await?;
+    client.put_manifest(&to.name(), &tag("v1"), &manifest.media_type, manifest.content).await?;
     Ok(())
 }
 
