@@ -37,9 +37,9 @@ done
 for top in /*; do
     case "$top" in /proc | /sys | /dev) ;; *) grep -q -r "$word" "$top" 2>/dev/null && found "$top" ;; esac
 done
-# Of its own process: the shell has files open.
+# Of its own process: what it reads the directory with is among them, but where the supervisor reads it for the command.
 descriptors=$(/bin/busybox ls /proc/self/fd | tr '\n' ' ')
-test -z "$descriptors" || test "$descriptors" = '0 1 2 3 ' || found "descriptors $descriptors"
+case "$descriptors" in '' | '0 1 2 ' | '0 1 2 3 ') ;; *) found "descriptors $descriptors" ;; esac
 true
 "#;
 

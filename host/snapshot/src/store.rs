@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,7 +113,9 @@ impl Store {
     /// A directory in `tmp/` for files under way, which only its user can enter.
     pub fn private_directory(&self) -> Result<PrivateDirectory> {
         let parent = self.root.join("tmp");
-        let directory = tempfile::tempdir_in(&parent).map_err(Error::io("create a directory in", &parent))?;
+        let private = fs::Permissions::from_mode(0o700);
+        let made = tempfile::Builder::new().permissions(private).tempdir_in(&parent);
+        let directory = made.map_err(Error::io("create a directory in", &parent))?;
         let lock = File::open(directory.path()).map_err(Error::io("open", directory.path()))?;
         flock(&lock, FlockOperation::LockShared).map_err(Error::io("lock", directory.path()))?;
         Ok(PrivateDirectory { directory, _lock: lock })
@@ -224,8 +226,6 @@ impl Write for BlobWriter {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
     use crate::hash::sha256;
 

@@ -98,30 +98,12 @@ fn the_user_is_the_given_one() {
 
 #[test]
 fn owners_and_modes_are_real() {
-    let sandbox = sandbox!(
-        "cd /tmp; touch a b; chown 12:34 a; chmod 4711 b; mkdir d; chgrp 65534 d; mkfifo f; ln b c; ln -s a l; su app -c 'touch /tmp/by-app'"
-    );
-    sandbox.write("etc/passwd", "root:x:0:0::/:/bin/sh\napp:x:500:501::/:/bin/sh\n");
-    sandbox.write("etc/group", "app:x:501:\n");
-    let done = sandbox.run();
-    assert_eq!(done.exit, Ok(Exit::Status(0)), "{done:?}");
-    let stat = |name: &str| fs::symlink_metadata(sandbox.root().join("tmp").join(name)).expect(name);
-    assert_eq!((stat("a").uid(), stat("a").gid()), (12, 34));
-    assert_eq!((stat("b").mode() & 0o7777, stat("b").nlink()), (0o4711, 2));
-    assert_eq!(stat("d").gid(), 65534);
-    assert_eq!((stat("by-app").uid(), stat("by-app").gid()), (500, 501));
+    common::owners_and_modes_are_real(sandbox);
 }
 
 #[test]
 fn nothing_is_left_behind() {
-    let marker = marker();
-    let script = format!(
-        "(sh -c ': {marker}; while :; do sleep 1; done' &) & nohup sleep {marker} > /dev/null 2>&1 & setsid sleep {marker} > /dev/null 2>&1 & \
-        echo done"
-    );
-    let done = sandbox!(&script).run();
-    assert_eq!((done.exit, done.output.as_str()), (Ok(Exit::Status(0)), "done\n"));
-    assert!(!is_alive(&marker));
+    common::nothing_is_left_behind(sandbox);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use oci_spec::image::Digest;
+use oci_spec::image::{Digest, DigestAlgorithm};
 use serde_json::Value;
 
 use crate::archive::find;
@@ -163,7 +163,9 @@ impl Images {
         if reference == "*" {
             return Ok(self.index.clone());
         }
-        if let Ok(digest) = reference.parse::<Digest>() {
+        // `app:1` is a digest by the grammar of the image specification, of an algorithm that nobody knows.
+        let digest = reference.parse::<Digest>().ok();
+        if let Some(digest) = digest.filter(|digest| !matches!(digest.algorithm(), DigestAlgorithm::Other(_))) {
             return self.by_digest(&digest);
         }
         let named = |entry: &&Entry| entry.names.iter().any(|name| name == reference);

@@ -85,7 +85,7 @@ async fn a_file_that_changed_meanwhile_is_no_file() {
 #[tokio::test]
 async fn what_is_refused() {
     let server = Server::start(|request| match request.target.as_str() {
-        "/missing" => Reply::new(404),
+        "/missing?signature=s" => Reply::new(404),
         "/secret" => Reply::new(403),
         "/large" => Reply::new(200).body(vec![0; 101]),
         _ => Reply::new(302).header("Location", "ftp://files.test/"),
