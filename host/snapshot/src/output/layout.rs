@@ -1,7 +1,8 @@
 //! OCI image layouts in directories.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Blob, Image, Manifest, by_place, copy, index, place, temporary_beside, write_file};
@@ -15,9 +16,8 @@ pub fn write_layout(directory: &Path, image: &Image, blobs: &[&dyn Blob]) -> Res
     let places = by_place(&manifests, blobs)?;
     let mut made = Made::default();
     made.directory(directory)?;
-    let marker = open_marker(&directory.join("oci-layout"), &mut made)?;
     // Held to the end: what a failing call takes away, nobody else may have counted on.
-    marker.lock().map_err(Error::io("lock", directory.join("oci-layout")))?;
+    let _marker = lock_marker(&directory.join("oci-layout"), &mut made)?;
     // Bound after the marker, so that it is dropped before the lock is.
     let mut made = made;
     for (place, blob) in places {
@@ -102,11 +102,35 @@ impl Drop for Made {
 
 /// The file that makes a directory a layout; it is made if it isn't there.
 fn open_marker(path: &Path, made: &mut Made) -> Result<File> {
-    if !path.exists() {
-        write_file(path, |out| out.write_all(index::LAYOUT).map_err(Error::io("write", path)))?;
-        made.paths.push(path.to_owned());
+    loop {
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened.map_err(Error::io("open", path)),
+        }
+        let mut file = temporary_beside(path)?;
+        file.write_all(index::LAYOUT).map_err(Error::io("write", path))?;
+        // Never in another one's place, which may be locked.
+        match file.persist_noclobber(path) {
+            Ok(file) => {
+                made.paths.push(path.to_owned());
+                drop(file);
+            }
+            Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(failed) => return Err(Error::io("rename a finished file to", path)(failed.error)),
+        }
     }
-    File::open(path).map_err(Error::io("open", path))
+}
+
+/// The same, locked. Whoever held the lock may have taken its new layout away: then there is another file to lock.
+fn lock_marker(path: &Path, made: &mut Made) -> Result<File> {
+    loop {
+        let marker = open_marker(path, made)?;
+        marker.lock().map_err(Error::io("lock", path))?;
+        let held = marker.metadata().map_err(Error::io("look at", path))?;
+        if fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
+            return Ok(marker);
+        }
+    }
 }
 
 fn put_blob(path: &Path, blob: &dyn Blob, made: &mut Made) -> Result<()> {
