@@ -23,4 +23,4 @@ wasmtime::component::bindgen!({
 });
 
 pub use self::exports::steprun::step::step as exported;
-pub use self::steprun::step::{context, inputs, outputs, progress, registry, snapshots, sources, store, types};
+pub use self::steprun::step::{cache, context, inputs, outputs, progress, registry, snapshots, sources, store, types};

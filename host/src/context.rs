@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use steprun_snapshot::{Directory, Entry, Kind, Snapshot, Source, Stat, Timestamp};
+use steprun_snapshot::{Directory, Entry, Kind, Snapshot, Source, Stat, Store, Timestamp};
 use tokio::sync::OnceCell;
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
@@ -79,6 +79,13 @@ impl Files {
         })
     }
 
+    fn digests(&self, store: &Store, paths: &[String]) -> CallResult<Vec<String>> {
+        Ok(match self {
+            Self::Directory(directory) => directory.digests(store, paths)?,
+            Self::Fetched(snapshot, _) => snapshot.digests(paths)?,
+        })
+    }
+
     fn real_path(&self, path: &str) -> CallResult<String> {
         Ok(match self {
             Self::Directory(directory) => directory.real_path(path)?,
@@ -142,6 +149,15 @@ impl<T: Send + 'static> HostDirectoryWithStore<T> for HasSelf<State> {
     ) -> CallResult<String> {
         let files = files(accessor, &handle).await?;
         blocking(move || files.real_path(&path)).await
+    }
+
+    async fn digests(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<DirectoryHandle>,
+        paths: Vec<String>,
+    ) -> CallResult<Vec<String>> {
+        let (session, files) = (session(accessor), files(accessor, &handle).await?);
+        blocking(move || files.digests(session.store()?, &paths)).await
     }
 
     async fn commit(accessor: &Accessor<T, Self>, handle: Resource<DirectoryHandle>) -> CallResult<Option<Commit>> {

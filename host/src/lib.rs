@@ -1,11 +1,12 @@
 //! The native host of steprun: runs components, grants what arguments designate, serves capabilities.
 //!
-//! One module a capability, named as its WIT interface is: [`context`], [`registry`], [`store`], [`snapshots`], [`sources`],
+//! One module a capability, named as its WIT interface is: [`context`], [`registry`], [`store`], [`cache`], [`snapshots`], [`sources`],
 //! [`inputs`], [`outputs`], [`progress`]. Each has its check at its door. [`grants`] shows all that arguments can grant; ARCHITECTURE.md shows
 //! the house.
 
 pub mod auth;
 pub mod bindings;
+pub mod cache;
 pub mod calls;
 pub mod cli;
 pub mod commands;

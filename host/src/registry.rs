@@ -4,7 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use steprun_client::{Progress, PushOutcome, Reference, RegistryName, RepositoryName, Selector};
+use steprun_client::{
+    Client, FileSource, Mount, Progress, PushOutcome, Reference, RegistryName, RepositoryName, Selector,
+};
 use steprun_snapshot::Descriptor;
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
@@ -365,14 +367,33 @@ async fn push_blob(session: Arc<Session>, to: &RepositoryName, blob: BlobHandle)
         (Origin::Repository(from), file) if from.registry() == to.registry() || file.is_none() => {
             client.copy_blob(from, to, digest, size, &Progress::none()).await?
         }
-        (_, Some(file)) => client.push_blob(to, digest, size, &file, &Progress::none()).await?,
+        (_, Some(file)) => upload(client, session.placed_beside(digest, to), to, &blob.descriptor, &file).await?,
         (_, None) => return Err(blob.lost()),
     };
+    session.place(digest, to);
     Ok(match outcome {
         PushOutcome::Existing => registry::PushOutcome::Existing,
         PushOutcome::Mounted => registry::PushOutcome::Mounted,
         PushOutcome::Uploaded => registry::PushOutcome::Uploaded,
     })
+}
+
+/// Uploads a file, unless this run has brought it into another repository of the registry already: then it is mounted from there.
+async fn upload(
+    client: &Client,
+    beside: Option<RepositoryName>,
+    to: &RepositoryName,
+    Descriptor { digest, size, .. }: &Descriptor,
+    file: &FileSource,
+) -> CallResult<PushOutcome> {
+    let Some(from) = beside else { return Ok(client.push_blob(to, digest, *size, file, &Progress::none()).await?) };
+    match client.mount(to, digest, &from).await? {
+        Mount::Mounted => Ok(PushOutcome::Mounted),
+        Mount::NotMounted(session) => {
+            client.push_blob_in(session, digest, *size, file, &Progress::none()).await?;
+            Ok(PushOutcome::Uploaded)
+        }
+    }
 }
 
 /// A blob of a local image is verified on its way into the store, from where an upload can begin more than once.

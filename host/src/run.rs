@@ -111,7 +111,7 @@ pub async fn step(step: OsString, before: Vec<OsString>, after: Vec<OsString>) -
     let policies = policies.and(&options.policy)?;
     policies.check_step(&loaded.name, || loaded.digest())?;
     policies.check_arguments(&arguments).map_err(refused)?;
-    let session = Arc::new(Session::new(arguments, options.clone(), policies, loaded.built_in, Arc::clone(&display)));
+    let session = Arc::new(Session::new(arguments, options.clone(), policies, &loaded, Arc::clone(&display)));
     let outcome = supervised(&options, &display, run(&engine, &loaded.component, &session, &options)).await;
     session.sandbox.close(&session);
     outcome?;

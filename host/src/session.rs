@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use steprun_client::{Client, Config, Digest, Environment, Keychain, RetryPolicy, TlsSettings};
+use steprun_client::{Client, Config, Digest, Environment, Keychain, RepositoryName, RetryPolicy, TlsSettings};
 use steprun_snapshot::{PrivateDirectory, Store};
 use wasmtime::component::ResourceTable;
 
 use crate::cli::arguments::Arguments;
 use crate::cli::options::HostOptions;
 use crate::commands::Sandbox;
+use crate::component::Loaded;
 use crate::error::{CallError, CallResult};
 use crate::grants::{Commands, Fetches, Pulls};
 use crate::limits::Limits;
@@ -40,6 +41,8 @@ pub struct Session {
     pub built_in: bool,
     /// What the runner allows at most.
     pub policies: Policies,
+    /// Whose memory of earlier runs it sees: a name space of its own.
+    pub memory: String,
     /// Whether it may run native commands.
     pub commands: Commands,
     /// What commands of this run share, once there are any.
@@ -53,6 +56,8 @@ pub struct Session {
     store: OnceLock<Store>,
     /// One lock for each layer that was wanted, so that none is fetched twice.
     turns: Mutex<HashMap<Digest, Arc<Mutex<()>>>>,
+    /// Repositories that this run has brought blobs into.
+    placed: Mutex<HashMap<Digest, Vec<RepositoryName>>>,
     /// Directories that hold the content of snapshots; they go with the session.
     kept: Mutex<Vec<PrivateDirectory>>,
 }
@@ -63,9 +68,10 @@ impl Session {
         arguments: Arguments,
         options: HostOptions,
         policies: Policies,
-        built_in: bool,
+        step: &Loaded,
         display: Arc<Display>,
     ) -> Self {
+        let built_in = step.built_in;
         let pulls = if built_in { Pulls::Any } else { Pulls::of(&arguments, &options.allow_pull) };
         Self {
             arguments,
@@ -75,12 +81,14 @@ impl Session {
             policies,
             sandbox: Sandbox::new(options.isolation),
             built_in,
+            memory: if built_in { step.name.clone() } else { step.digest() },
             display,
             results: Mutex::default(),
             options,
             client: OnceLock::new(),
             store: OnceLock::new(),
             turns: Mutex::default(),
+            placed: Mutex::default(),
             kept: Mutex::default(),
         }
     }
@@ -111,6 +119,22 @@ impl Session {
     /// The lock that is held while a blob is fetched.
     pub fn turn(&self, digest: &Digest) -> Arc<Mutex<()>> {
         Arc::clone(self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(digest.clone()).or_default())
+    }
+
+    /// Notes that a blob is in a repository.
+    pub fn place(&self, digest: &Digest, repository: &RepositoryName) {
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        let repositories = placed.entry(digest.clone()).or_default();
+        if !repositories.contains(repository) {
+            repositories.push(repository.clone());
+        }
+    }
+
+    /// Another repository of the same registry that this run has brought a blob into.
+    pub fn placed_beside(&self, digest: &Digest, repository: &RepositoryName) -> Option<RepositoryName> {
+        let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        let beside = |other: &&RepositoryName| *other != repository && other.registry() == repository.registry();
+        placed.get(digest)?.iter().find(beside).cloned()
     }
 
     /// The named results so far.

@@ -1,6 +1,7 @@
 //! The command line: what it may say, and what it said.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use steprun_image::Platform;
 use steprun_ports::{
@@ -8,6 +9,7 @@ use steprun_ports::{
     RegistryAccess, ValueKind,
 };
 
+use crate::cache::{self, Caching};
 use crate::clock::Clock;
 use crate::mode::Mode;
 use crate::{build_args, kaniko, platform};
@@ -123,6 +125,7 @@ fn parameters() -> Vec<Parameter> {
         ),
         Parameter::option("metadata-file", write(), "FILE", "Write digests, names, layers and sizes as JSON"),
     ];
+    parameters.extend(cache::OPTIONS.iter().cloned());
     parameters.extend(kaniko::OPTIONS.iter().cloned());
     parameters
 }
@@ -143,6 +146,7 @@ pub(crate) struct Arguments<H: Host> {
     pub(crate) clock: Clock,
     pub(crate) secrets: Vec<H::Secret>,
     pub(crate) agents: Vec<H::Agent>,
+    pub(crate) caching: Rc<Caching<H>>,
     pub(crate) outputs: Outputs<H>,
     pub(crate) check_push: bool,
 }
@@ -191,6 +195,7 @@ impl<H: Host> Arguments<H> {
             clock: Clock::new(build_args.get("SOURCE_DATE_EPOCH").map(String::as_str))?,
             secrets: host.secrets("secret"),
             agents: host.agents("ssh"),
+            caching: Rc::new(Caching::read(host, outputs.destinations())?),
             outputs,
             check_push: !host.flag("skip-push-permission-check"),
             build_args,

@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use steprun_image::media_type::{OCI_CONFIG, OCI_MANIFEST};
 use steprun_image::{Manifest, Platform};
-use steprun_ports::{Blob, Failure, Host, Layer, PushOutcome, Repository, Snapshot, Task, concurrently};
+use steprun_ports::{Blob, Failure, Host, Layer, concurrently};
 
-use crate::stage::{LayerStep, Stage};
+use crate::layer::{LayerStep, push_everywhere};
+use crate::stage::Stage;
 
 /// Layers under way at the same time, packed or pushed.
 const AT_ONCE: usize = 8;
@@ -74,63 +75,17 @@ pub(crate) async fn assemble<H: Host>(
     Ok(Image { manifest, document, config, layers, platform })
 }
 
-/// Packs a layer if it is new, then pushes it while others are still being packed. Gives the history entry of a new one.
+/// Pushes a layer, which is packed before if it is new, while others are still being packed. Gives the history entry of a new one.
 async fn finish_part<H: Host>(
     host: &H,
     part: Part<H>,
     repositories: &[H::Repository],
 ) -> Result<(Option<Layer<H::Blob>>, Option<usize>), Failure> {
-    let (layer, entry) = match part {
-        Part::Base(layer) => (Some(layer), None),
-        Part::Step(step) => {
-            let task = host.task("pack a layer");
-            let packed = step.snapshot.pack(true).await;
-            let packed = packed.map_err(|error| Failure::because("could not pack a layer", error))?;
-            let note = packed.as_ref().map_or("empty".to_owned(), |layer| size(layer.blob.descriptor().size));
-            task.finish(&note);
-            (packed, Some(step.entry))
+    match part {
+        Part::Base(layer) => {
+            push_everywhere(host, &layer.blob, repositories).await?;
+            Ok((Some(layer), None))
         }
-    };
-    if let Some(layer) = &layer {
-        push_everywhere(host, &layer.blob, repositories).await?;
+        Part::Step(step) => Ok((step.pushed.clone().await?, Some(step.entry))),
     }
-    Ok((layer, entry))
-}
-
-async fn push_everywhere<H: Host>(host: &H, blob: &H::Blob, repositories: &[H::Repository]) -> Result<(), Failure> {
-    let digest = blob.descriptor().digest;
-    let push = |repository: &H::Repository| {
-        let (repository, digest) = (repository.clone(), digest.clone());
-        async move {
-            let task = host.task(&format!("push {} to {}", short(&digest), repository.name()));
-            let outcome = repository.push(blob).await;
-            let outcome = outcome.map_err(|error| {
-                Failure::because(format!("could not push {digest} to {}", repository.name()), error)
-            })?;
-            task.finish(match outcome {
-                PushOutcome::Existing => "existing",
-                PushOutcome::Mounted => "mounted",
-                PushOutcome::Uploaded => "uploaded",
-            });
-            Ok(())
-        }
-    };
-    concurrently(AT_ONCE, repositories, push).await.map(|_: Vec<()>| ())
-}
-
-/// The digest's first twelve digits: enough to tell blobs of one build apart.
-fn short(digest: &str) -> &str {
-    let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
-    hex.get(..12).unwrap_or(hex)
-}
-
-/// A size for people, in decimal units.
-fn size(bytes: u64) -> String {
-    let (unit, name) = match bytes {
-        0..=999 => return format!("{bytes} B"),
-        1_000..=999_999 => (1_000, "kB"),
-        1_000_000..=999_999_999 => (1_000_000, "MB"),
-        _ => (1_000_000_000, "GB"),
-    };
-    format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
 }

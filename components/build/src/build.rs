@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use steprun_ports::{Commit, Directory, Failure, Host, Level, concurrently};
+use steprun_ports::{Commit, Directory, Failure, Host, Level, Repository, concurrently};
 
 use crate::arguments::Arguments;
 use crate::assemble::{Image, assemble};
 use crate::bases::Bases;
+use crate::cache::{Cache, Key};
 use crate::findings::findings;
 use crate::job::Job;
 use crate::load::{Loaded, load};
@@ -46,14 +47,21 @@ pub async fn run<H: Host + 'static>(host: &H) -> Result<(), Failure> {
 async fn build<H: Host + 'static>(host: &H, arguments: &Arguments<H>, jobs: Vec<Rc<Job<H>>>) -> Result<(), Failure> {
     let target = arguments.target.as_deref();
     let plans = jobs.iter().map(|job| plan::plan(job.input(), target)).collect::<Result<Vec<_>, _>>()?;
-    let repositories = publish::repositories(&arguments.outputs);
+    let repositories = jobs.first().map(|job| job.repositories.clone()).unwrap_or_default();
     if arguments.check_push {
         publish::check_push(host, &repositories).await?;
     }
     let bases = look(&jobs, &plans).await?;
 
-    let stages = Stages::new(jobs.clone(), shared(&jobs, &bases));
-    stages.build(&plans.iter().map(|plan| plan.stages.clone()).collect::<Vec<_>>()).await?;
+    let Some((first, plan)) = jobs.first().zip(plans.first()) else { return Ok(()) };
+    let in_image = plan::chain(first.input(), plan.target)?;
+    let cache = Rc::new(Cache::open(host, &arguments.caching, &scope(arguments, first)).await);
+    let stages = Stages::new(jobs.clone(), shared(&jobs, &bases), in_image, cache.clone());
+    let built = stages.build(&plans.iter().map(|plan| plan.stages.clone()).collect::<Vec<_>>()).await;
+    if built.is_err() {
+        cache.export().await;
+    }
+    built?;
     jobs.iter().take(1).for_each(|job| warn_unused(job, &plans, arguments));
 
     let annotations = &annotations(arguments).await?;
@@ -67,7 +75,17 @@ async fn build<H: Host + 'static>(host: &H, arguments: &Arguments<H>, jobs: Vec<
     };
     let images: Vec<Image<H>> = concurrently(IMAGES_AT_ONCE, jobs.iter().zip(&plans), image).await?;
     let product = Product::new(host, images).await?;
-    publish::publish(host, &arguments.outputs, &product).await
+    publish::publish(host, &arguments.outputs, &product).await?;
+    cache.export().await;
+    Ok(())
+}
+
+/// What tells this build's records in a cache from those of others, so that a repository can serve several.
+fn scope<H: Host>(arguments: &Arguments<H>, job: &Job<H>) -> Key {
+    let image = arguments.outputs.names.first().map(|name| name.repository.name()).unwrap_or_default();
+    let target = arguments.target.clone().unwrap_or_default();
+    let platforms = arguments.platforms.iter().map(ToString::to_string);
+    Key::of("scope", [image, job.source.name.clone(), target].into_iter().chain(platforms))
 }
 
 /// Resolves images and says what breaks lint rules, before anything is built. Why an image can't be had is said by the stage that needs it.

@@ -4,8 +4,9 @@ use steprun_dockerfile::Word;
 use steprun_dockerfile::instruction::Copy;
 use steprun_ports::{Failure, Host};
 
-use crate::copy::Origin;
-use crate::image::known;
+use crate::cache::Key;
+use crate::copy::Producer;
+use crate::image::{Once, known, once};
 use crate::instruction::Step;
 use crate::plan::{self, From, Input, Taker};
 use crate::{contexts, diagnose};
@@ -14,53 +15,63 @@ impl<H: Host + 'static> Step<'_, H> {
     /// Where COPY and ADD take files.
     ///
     /// # Errors
-    /// Those of [`Step::files_of`].
-    pub(crate) async fn origin(&self, copy: &Copy) -> Result<Origin<H>, Failure> {
-        let Some(word) = &copy.from else {
-            return Ok(Origin::Context(self.job.context.clone()));
-        };
-        // The files of a directory are named one by one, so that no more of it is looked at than is copied.
-        let source = match plan::source(self.input(), self.stage, word, Taker::Copy)? {
-            From::Context(context) => Some(self.job.contexts.get(context).1),
-            _ => None,
-        };
-        match source {
-            Some(contexts::Source::Directory { context, .. }) => Ok(Origin::Context(context.clone())),
-            _ => self.files_of(word, Taker::Copy).await.map(|(_, origin)| origin),
+    /// Those of [`Step::producer`].
+    pub(crate) async fn origin(&self, copy: &Copy) -> Result<Producer<H>, Failure> {
+        match &copy.from {
+            Some(word) => self.producer(word, Taker::Copy).await,
+            None => Ok(self.context()),
         }
     }
 
-    fn input(&self) -> Input<'_> {
-        Input { text: self.text, ..self.job.input() }
+    /// The build context.
+    pub(crate) fn context(&self) -> Producer<H> {
+        Producer::Context { context: self.job.context.clone(), files: self.job.context_files.clone() }
     }
 
-    /// The files of a stage, a named context or an image that an instruction names; as a file system, and as what messages say of them.
+    fn input(&self) -> Input<'_> {
+        Input { text: self.text(), ..self.job.input() }
+    }
+
+    /// The stage, named context or image that an instruction names. Of a stage it waits for the instructions, not for the files.
     ///
     /// # Errors
     /// One that is not there or can't be had, with the place of its name.
-    pub(crate) async fn files_of(&self, word: &Word, taker: Taker) -> Result<(H::Snapshot, Origin<H>), Failure> {
-        let place = |failure| diagnose::at(self.text.source, word.span, failure);
-        let files = match plan::source(self.input(), self.stage, word, taker)? {
-            From::Scratch => known(self.job.host.scratch()),
-            From::Stage(index) => self.stages.get(self.job.number, index).await.files.clone(),
+    pub(crate) async fn producer(&self, word: &Word, taker: Taker) -> Result<Producer<H>, Failure> {
+        let place = |failure| diagnose::at(&self.source, word.span, failure);
+        let image = match plan::source(self.input(), self.stage, word, taker)? {
+            From::Scratch => return Ok(self.nothing()),
+            From::Stage(index) => {
+                let stage = self.stages.get(self.job.number, index).await;
+                return Ok(self.placed(word, stage.key.clone(), stage.files.clone()));
+            }
             From::Context(context) => match self.job.contexts.get(context).1 {
                 contexts::Source::Directory { context, files } => {
-                    let (files, _) = files.clone().await.map_err(place)?;
-                    return Ok((files, Origin::Context(context.clone())));
+                    let (source, span, files) = (self.source.clone(), word.span, files.clone());
+                    let files =
+                        once(async move { files.await.map_err(|failure| diagnose::at(&source, span, failure)) });
+                    return Ok(Producer::Context { context: context.clone(), files });
                 }
-                contexts::Source::Nothing => known(self.job.host.scratch()),
+                contexts::Source::Nothing => return Ok(self.nothing()),
                 contexts::Source::Image(image) => {
-                    let image = self.job.images.granted(image, &self.job.platforms.target).await;
-                    image.map_err(place)?.files.clone()
+                    self.job.images.granted(image, &self.job.platforms.target).await.map_err(place)?
                 }
             },
             From::Image(name) => {
                 let image = self.job.images.get(&name, &self.job.platforms.target).await;
-                let meant = |failure| plan::or_stage(self.input(), self.stage, &name, failure);
-                image.map_err(|failure| place(meant(failure)))?.files.clone()
+                image.map_err(|failure| place(plan::or_stage(self.input(), self.stage, &name, failure)))?
             }
         };
-        let files = files.await.map_err(place)?;
-        Ok((files.clone(), Origin::Snapshot(files)))
+        Ok(self.placed(word, image.key(), image.files.clone()))
+    }
+
+    fn nothing(&self) -> Producer<H> {
+        Producer::Files { key: Key::of("scratch", []), files: known(self.job.host.scratch()) }
+    }
+
+    /// Files whose failures are told at the name that leads to them.
+    fn placed(&self, word: &Word, key: Key, files: Once<H::Snapshot>) -> Producer<H> {
+        let (source, span) = (self.source.clone(), word.span);
+        let files = once(async move { files.await.map_err(|failure| diagnose::at(&source, span, failure)) });
+        Producer::Files { key, files }
     }
 }

@@ -9,6 +9,7 @@ use futures_util::future::{FutureExt, LocalBoxFuture, Shared, ready};
 use steprun_image::{Document, Platform};
 use steprun_ports::{Blob, Failure, Host, ImageArgument, Layer, Manifest, Repository, Task};
 
+use crate::cache::Key;
 use crate::config::Config;
 
 /// A config larger than this is refused; real ones have some kilobytes.
@@ -35,6 +36,13 @@ pub(crate) struct Image<H: Host> {
     pub(crate) layers: Vec<Layer<H::Blob>>,
     /// Its file system. Costs the table of contents of each layer.
     pub(crate) files: Once<H::Snapshot>,
+}
+
+impl<H: Host> Image<H> {
+    /// Of its file system: that of the layers' contents, however they are compressed.
+    pub(crate) fn key(&self) -> Key {
+        Key::of("image", self.layers.iter().map(|layer| layer.diff_id.clone()))
+    }
 }
 
 type ImageOnce<H> = Once<Rc<Image<H>>>;

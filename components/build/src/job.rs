@@ -33,6 +33,8 @@ pub(crate) struct Job<H: Host> {
     pub(crate) agents: Vec<H::Agent>,
     pub(crate) clock: Clock,
     pub(crate) images: Rc<Images<H>>,
+    /// Where the image is pushed to.
+    pub(crate) repositories: Rc<Vec<H::Repository>>,
     /// ARGs that ONBUILD triggers declared.
     pub(crate) declared: Rc<RefCell<BTreeSet<String>>>,
 }

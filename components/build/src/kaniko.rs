@@ -5,6 +5,7 @@ use steprun_ports::{Host, Level, Parameter, ValueKind};
 /// Options of Kaniko that this builder has no need of. They are accepted, so that pipelines can be taken over as they are, and a
 /// note says that they change nothing.
 pub(crate) const OPTIONS: &[Parameter] = &[
+    kaniko_flag("cache-copy-layers"),
     kaniko_flag("cleanup"),
     kaniko_flag("force"),
     kaniko_flag("force-build-metadata"),
@@ -12,6 +13,7 @@ pub(crate) const OPTIONS: &[Parameter] = &[
     kaniko_flag("preserve-context"),
     kaniko_flag("skip-unused-stages"),
     kaniko_flag("use-new-run"),
+    kaniko_option("cache-dir", ValueKind::Text, "DIR"),
     kaniko_option("compressed-caching", ValueKind::Choice(&["true", "false"]), "BOOL"),
     kaniko_option("ignore-path", ValueKind::Text, "PATH").repeated(),
     kaniko_option("ignore-var-run", ValueKind::Choice(&["true", "false"]), "BOOL"),

@@ -88,6 +88,23 @@ pub(crate) fn everything(input: Input<'_>) -> Result<Plan, Failure> {
     Ok(Plan { target: count.saturating_sub(1), stages: needed(input, (0..count).collect())? })
 }
 
+/// By index, whether a stage's layers are part of the image of the target: it is the target, or what that is built on.
+///
+/// # Errors
+/// Those of [`base`].
+pub(crate) fn chain(input: Input<'_>, target: usize) -> Result<Vec<bool>, Failure> {
+    let mut chain = vec![false; input.dockerfile.stages.len()];
+    let mut next = Some(target);
+    while let Some(index) = next {
+        chain[index] = true;
+        next = match base(input, index)? {
+            Base::Stage(parent) => Some(parent),
+            Base::Scratch | Base::Context { .. } | Base::Image { .. } => None,
+        };
+    }
+    Ok(chain)
+}
+
 /// Some stages and all that they need.
 fn needed(input: Input<'_>, mut wanted: BTreeSet<usize>) -> Result<Vec<usize>, Failure> {
     let mut stages = Vec::new();

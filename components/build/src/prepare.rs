@@ -13,7 +13,7 @@ use crate::ignore::Ignore;
 use crate::image::{Images, once};
 use crate::job::Job;
 use crate::scope::{Globals, Platforms, Text};
-use crate::{diagnose, platform};
+use crate::{diagnose, platform, publish};
 
 /// One job a platform, in the order given; all share the Dockerfile, the contexts and the images.
 ///
@@ -34,6 +34,7 @@ pub(crate) async fn jobs<H: Host + 'static>(
     let (source, dockerfile) = (Rc::new(source), Rc::new(dockerfile));
     let (images, declared) = (Rc::new(Images::new(host.clone())), Rc::default());
 
+    let repositories = Rc::new(publish::repositories(&arguments.outputs));
     let targets: Vec<Platform> = match arguments.platforms.as_slice() {
         [] => vec![build.clone()],
         platforms => platforms.to_vec(),
@@ -54,6 +55,7 @@ pub(crate) async fn jobs<H: Host + 'static>(
             agents: arguments.agents.clone(),
             clock: arguments.clock,
             images: images.clone(),
+            repositories: repositories.clone(),
             declared: Rc::clone(&declared),
         }))
     };

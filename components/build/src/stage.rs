@@ -6,21 +6,16 @@ use steprun_dockerfile::Source;
 use steprun_dockerfile::instruction::{Instruction, Kind};
 use steprun_ports::{Failure, Host, Layer, Task, Timestamp};
 
+use crate::cache::Key;
 use crate::config::Config;
-use crate::image::{Image, Once, known};
+use crate::image::{Image, Once, known, once};
 use crate::instruction::Step;
 use crate::job::Job;
+use crate::layer::LayerStep;
 use crate::plan::{self, Base};
-use crate::scope::{Scope, Text};
+use crate::scope::Scope;
 use crate::stages::Stages;
 use crate::{contexts, diagnose};
-
-/// A change of the file system by one instruction: it becomes a layer if the stage is part of the image.
-pub(crate) struct LayerStep<H: Host> {
-    pub(crate) snapshot: H::Snapshot,
-    /// The history entry of the instruction.
-    pub(crate) entry: usize,
-}
 
 /// A stage, finished or up to some instruction.
 pub(crate) struct Stage<H: Host> {
@@ -31,6 +26,8 @@ pub(crate) struct Stage<H: Host> {
     /// Layers of this build, its parents' first.
     pub(crate) steps: Vec<Rc<LayerStep<H>>>,
     pub(crate) files: Once<H::Snapshot>,
+    /// Of the files: known before they are.
+    pub(crate) key: Key,
     /// The time of the newest file or image that went in.
     pub(crate) newest: Option<Timestamp>,
     /// CMD stands in this stage.
@@ -47,6 +44,7 @@ impl<H: Host> Clone for Stage<H> {
             base: self.base.clone(),
             steps: self.steps.clone(),
             files: self.files.clone(),
+            key: self.key.clone(),
             newest: self.newest,
             own_command: self.own_command,
             triggers: self.triggers.clone(),
@@ -71,8 +69,9 @@ pub(crate) async fn build<H: Host + 'static>(
     }
     stage.config.container_mut().on_build.clear();
     run_triggers(job, &mut stage, index, stages, &name, &triggers).await?;
-    for instruction in plan::instructions(job.input(), index) {
-        let step = Step { job, stage: index, stages, text: job.text(), trigger: false };
+    for (number, instruction) in plan::instructions(job.input(), index).iter().enumerate() {
+        let (source, escape) = (job.source.clone(), job.text().escape);
+        let step = Step { job, stage: index, stages, source, escape, trigger: false, number };
         perform(&step, &mut stage, instruction).await?;
     }
     Ok(stage)
@@ -107,10 +106,13 @@ async fn begin<H: Host + 'static>(
     if let Base::Context { context, .. } = *base {
         let source;
         (name, source) = job.contexts.get(context);
-        if let contexts::Source::Directory { files, .. } = source {
+        if let contexts::Source::Directory { context, files } = source {
             let span = job.dockerfile.stages[index].from.image.span;
-            let (files, newest) = files.clone().await.map_err(|failure| diagnose::at(&job.source, span, failure))?;
-            stage.change(format!("FROM {name} # named context"), newest.map(|newest| (files, newest)));
+            let place = |failure| diagnose::at(&job.source, span, failure);
+            let (files, newest) = files.clone().await.map_err(place)?;
+            stage.key = context.key().await.map_err(place)?;
+            let changed = newest.map(|newest| (files, newest));
+            stage.change(job, format!("FROM {name} # named context"), changed, stages.in_image(index));
         }
     }
     Ok(Beginning { stage, triggers: Vec::new(), name: name.to_owned() })
@@ -125,15 +127,14 @@ async fn run_triggers<H: Host + 'static>(
     base: &str,
     triggers: &[String],
 ) -> Result<(), Failure> {
-    for trigger in triggers {
-        let source = Source::new(format!("ONBUILD of {base}"), trigger);
+    for (number, trigger) in triggers.iter().enumerate() {
+        let source = Rc::new(Source::new(format!("ONBUILD of {base}"), trigger));
         let instruction = steprun_dockerfile::parse_instruction(&source)
             .map_err(|errors| diagnose::first(&job.host, &source, errors))?;
         if let Kind::Arg(args) = &instruction.kind {
             job.declared.borrow_mut().extend(args.iter().map(|arg| arg.name.raw.clone()));
         }
-        let text = Text { source: &source, escape: '\\' };
-        let step = Step { job, stage: index, stages, text, trigger: true };
+        let step = Step { job, stage: index, stages, source, escape: '\\', trigger: true, number };
         perform(&step, stage, &instruction).await?;
     }
     Ok(())
@@ -155,14 +156,14 @@ async fn perform<H: Host + 'static>(
 impl<H: Host + 'static> Stage<H> {
     fn scratch(job: &Job<H>) -> Self {
         let config = Config::scratch(&job.platforms.target);
-        Self::new(config, Rc::default(), known(job.host.scratch()))
+        Self::new(config, Rc::default(), known(job.host.scratch()), Key::of("scratch", []))
     }
 
     fn of_image(image: &Image<H>) -> Self {
-        Self::new(image.config.clone(), Rc::new(image.layers.clone()), image.files.clone())
+        Self::new(image.config.clone(), Rc::new(image.layers.clone()), image.files.clone(), image.key())
     }
 
-    fn new(config: Config, base: Rc<Vec<Layer<H::Blob>>>, files: Once<H::Snapshot>) -> Self {
+    fn new(config: Config, base: Rc<Vec<Layer<H::Blob>>>, files: Once<H::Snapshot>, key: Key) -> Self {
         Self {
             scope: Scope::of_environment(&config.container().env),
             newest: config.created(),
@@ -170,6 +171,7 @@ impl<H: Host + 'static> Stage<H> {
             base,
             steps: Vec::new(),
             files,
+            key,
             own_command: false,
             triggers: Vec::new(),
         }
@@ -180,23 +182,47 @@ impl<H: Host + 'static> Stage<H> {
     }
 
     /// Takes a changed file system in, with its history; without one the instruction changed nothing.
-    pub(crate) fn change(&mut self, created_by: String, changed: Option<(H::Snapshot, Timestamp)>) {
+    pub(crate) fn change(
+        &mut self,
+        job: &Rc<Job<H>>,
+        created_by: String,
+        changed: Option<(H::Snapshot, Timestamp)>,
+        in_image: bool,
+    ) {
         match changed {
             Some((snapshot, newest)) => {
                 self.newest = self.newest.max(Some(newest));
-                self.layer(created_by, snapshot);
+                self.layer(job, created_by, known(snapshot), in_image);
             }
-            None => {
-                self.config.record(created_by, false);
-            }
+            None => self.unchanged(created_by),
         }
+    }
+
+    /// Takes an instruction in that changed nothing.
+    pub(crate) fn unchanged(&mut self, created_by: String) {
+        self.config.record(created_by, false);
     }
 
     /// Takes in a file system that may have changed, with its history. What a RUN wrote doesn't make the stage newer: its files have the
     /// time of day, and that must not become the image's.
-    pub(crate) fn layer(&mut self, created_by: String, snapshot: H::Snapshot) {
+    pub(crate) fn layer(&mut self, job: &Rc<Job<H>>, created_by: String, files: Once<H::Snapshot>, in_image: bool) {
         let entry = self.config.record(created_by, true);
-        self.files = known(snapshot.clone());
-        self.steps.push(Rc::new(LayerStep { snapshot, entry }));
+        self.steps.push(Rc::new(LayerStep::made(job, entry, files.clone(), in_image)));
+        self.files = files;
+    }
+
+    /// Takes in the layer of an earlier build. Nobody looks into it before a later instruction needs the files.
+    pub(crate) fn cached(&mut self, job: &Rc<Job<H>>, created_by: String, layer: Layer<H::Blob>) {
+        let entry = self.config.record(created_by, true);
+        self.steps.push(Rc::new(LayerStep::cached(job, entry, layer)));
+        let (host, base, steps) = (job.host.clone(), self.base.clone(), self.steps.clone());
+        self.files = once(async move {
+            let mut layers = base.to_vec();
+            for step in &steps {
+                layers.extend(step.plain.clone().await?);
+            }
+            let opened = host.from_layers(&layers).await;
+            opened.map_err(|error| Failure::because("could not open the layers of the cache", error))
+        });
     }
 }

@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use futures_util::StreamExt;
+use futures_util::future::{FutureExt, LocalBoxFuture};
 use futures_util::stream::FuturesUnordered;
 use steprun_ports::{Failure, Host};
 
+use crate::cache::Cache;
 use crate::job::Job;
 use crate::stage::{self, Stage};
 
@@ -32,13 +34,30 @@ pub(crate) struct Stages<H: Host> {
     slots: RefCell<Vec<Slot<H>>>,
     /// Wanted ones that aren't under way yet.
     queue: RefCell<Vec<usize>>,
+    /// By index of a stage: whether its layers are part of the image.
+    in_image: Vec<bool>,
+    /// What was given to be done besides.
+    later: RefCell<Vec<LocalBoxFuture<'static, Result<(), Failure>>>>,
+    pub(crate) cache: Rc<Cache<H>>,
 }
 
 impl<H: Host + 'static> Stages<H> {
     /// Nothing is done before [`Stages::build`].
-    pub(crate) fn new(jobs: Vec<Rc<Job<H>>>, shared: Vec<bool>) -> Rc<Self> {
+    pub(crate) fn new(jobs: Vec<Rc<Job<H>>>, shared: Vec<bool>, in_image: Vec<bool>, cache: Rc<Cache<H>>) -> Rc<Self> {
         let slots = jobs.iter().flat_map(|_| &shared).map(|_| Slot::Idle).collect();
-        Rc::new(Self { jobs, shared, slots: RefCell::new(slots), queue: RefCell::default() })
+        let (queue, later) = (RefCell::default(), RefCell::default());
+        Rc::new(Self { jobs, shared, slots: RefCell::new(slots), queue, in_image, later, cache })
+    }
+
+    /// Whether a stage's layers are part of the image.
+    pub(crate) fn in_image(&self, stage: usize) -> bool {
+        self.in_image[stage]
+    }
+
+    /// Does something beside the stages: layers are packed and pushed while the next instructions run. Its failure is the build's; where
+    /// the build fails for another reason, it is done all the same.
+    pub(crate) fn later(&self, work: impl Future<Output = Result<(), Failure>> + 'static) {
+        self.later.borrow_mut().push(work.boxed_local());
     }
 
     /// Where a stage of a job is.
@@ -92,20 +111,31 @@ impl<H: Host + 'static> Stages<H> {
             stages.iter().for_each(|&stage| self.want(self.slot(job, stage)));
         }
         let mut running = FuturesUnordered::new();
-        poll_fn(|context| {
+        let mut beside = FuturesUnordered::new();
+        let built = poll_fn(|context| {
             loop {
                 running.extend(self.queue.take().into_iter().map(|index| self.clone().build_one(index)));
-                match running.poll_next_unpin(context) {
-                    Poll::Ready(Some(Err(failure))) => return Poll::Ready(Err(failure)),
-                    Poll::Ready(Some(Ok(()))) => {}
+                beside.extend(self.later.take());
+                let stage = running.poll_next_unpin(context);
+                let work = beside.poll_next_unpin(context);
+                match (stage, work) {
+                    (Poll::Ready(Some(Err(failure))), _) | (_, Poll::Ready(Some(Err(failure)))) => {
+                        return Poll::Ready(Err(failure));
+                    }
+                    (Poll::Ready(Some(Ok(()))), _) | (_, Poll::Ready(Some(Ok(())))) => {}
                     // What was polled may have asked for more.
-                    _ if !self.queue.borrow().is_empty() => {}
-                    Poll::Ready(None) => return Poll::Ready(Ok(())),
-                    Poll::Pending => return Poll::Pending,
+                    _ if !self.queue.borrow().is_empty() || !self.later.borrow().is_empty() => {}
+                    (Poll::Ready(None), Poll::Ready(None)) => return Poll::Ready(Ok(())),
+                    _ => return Poll::Pending,
                 }
             }
         })
-        .await
+        .await;
+        if built.is_err() {
+            // What the stages have done so far is not lost: the next build finds it in the cache.
+            while beside.next().await.is_some() {}
+        }
+        built
     }
 
     async fn build_one(self: Rc<Self>, index: usize) -> Result<(), Failure> {

@@ -85,6 +85,10 @@ impl Directory for GuestDirectory {
         self.0.name()
     }
 
+    async fn digests(&self, paths: Vec<String>) -> Result<Vec<Digest>> {
+        Ok(self.0.digests(paths).await?)
+    }
+
     async fn commit(&self) -> Result<Option<Commit>> {
         Ok(self.0.commit().await?.map(Into::into))
     }
@@ -279,7 +283,7 @@ impl OutputDirectory for GuestOutputDirectory {
     }
 }
 
-fn borrow_blobs(blobs: &[GuestBlob]) -> Vec<&store::Blob> {
+pub(crate) fn borrow_blobs(blobs: &[GuestBlob]) -> Vec<&store::Blob> {
     blobs.iter().map(|blob| &*blob.0).collect()
 }
 

@@ -1,15 +1,15 @@
 //! The imports that stand alone.
 
 use steprun_ports::{
-    ContextSource, Host, ImageArgument, Layer, LayerCompression, Level, NamedContext, Position, RemoteFile,
+    ContextSource, Host, ImageArgument, Layer, LayerCompression, Level, NamedContext, Position, Remembered, RemoteFile,
     ResolvedImage, Result, Source, Timestamp,
 };
 
-use crate::bindings::steprun::step::{inputs, outputs, progress, registry, snapshots, sources, store};
+use crate::bindings::steprun::step::{cache, inputs, outputs, progress, registry, snapshots, sources, store};
 use crate::convert::all;
 use crate::handles::{
     GuestAgent, GuestBlob, GuestCatalog, GuestDirectory, GuestInputFile, GuestOutputDirectory, GuestOutputFile,
-    GuestRepository, GuestSecret, GuestSnapshot, GuestTask, borrow_layer, borrow_source, layer,
+    GuestRepository, GuestSecret, GuestSnapshot, GuestTask, borrow_blobs, borrow_layer, borrow_source, layer,
 };
 
 /// The imports of this component.
@@ -115,6 +115,19 @@ impl Host for GuestHost {
 
     async fn recompress(&self, layer: &GuestBlob, to: LayerCompression) -> Result<GuestBlob> {
         Ok(store::recompress(&layer.0, to.into()).await?.into())
+    }
+
+    async fn recall(&self, key: &str) -> Result<Option<Remembered<GuestBlob>>> {
+        let entry = cache::get(key.into()).await?;
+        Ok(entry.map(|cache::Entry { content, blobs, stored }| Remembered {
+            content,
+            blobs: all(blobs),
+            stored: stored.into(),
+        }))
+    }
+
+    async fn remember(&self, key: &str, content: &[u8], blobs: &[GuestBlob]) -> Result<()> {
+        Ok(cache::put(key.into(), content.into(), borrow_blobs(blobs)).await?)
     }
 
     fn scratch(&self) -> GuestSnapshot {

@@ -117,6 +117,8 @@ pub struct Commit {
 pub trait Directory: Tree + Clone {
     /// As typed.
     fn name(&self) -> String;
+    /// A digest of each regular file's content and extended attributes.
+    async fn digests(&self, paths: Vec<String>) -> Result<Vec<Digest>>;
     /// The commit that the files were checked out of, if they were.
     async fn commit(&self) -> Result<Option<Commit>>;
 }
@@ -205,6 +207,17 @@ pub trait Catalog {
     fn registry(&self) -> String;
     /// The repositories without the registry's name.
     async fn repositories(&self) -> Result<Vec<String>>;
+}
+
+/// Something that the step remembers from an earlier run.
+#[derive(Debug, Clone)]
+pub struct Remembered<B> {
+    /// The step's own words.
+    pub content: Vec<u8>,
+    /// In the order in which they were put.
+    pub blobs: Vec<B>,
+    /// When it was put.
+    pub stored: Timestamp,
 }
 
 /// A layer: its blob and the digest of its uncompressed tar.
@@ -523,13 +536,17 @@ pub trait Host: Clone {
     /// `os/architecture[/variant]` of the host.
     fn host_platform(&self) -> String;
 
-    // registry, store, snapshots
+    // registry, store, cache, snapshots
     /// Resolves an image name to a repository with pull access.
     async fn resolve(&self, name: &str) -> Result<ResolvedImage<Self::Repository>>;
     /// Makes a blob of bytes.
     async fn put(&self, media_type: &str, content: &[u8]) -> Result<Self::Blob>;
     /// The content of a layer, compressed in another way.
     async fn recompress(&self, layer: &Self::Blob, to: LayerCompression) -> Result<Self::Blob>;
+    /// What an earlier run of this step remembered under a key.
+    async fn recall(&self, key: &str) -> Result<Option<Remembered<Self::Blob>>>;
+    /// Remembers something for later runs.
+    async fn remember(&self, key: &str, content: &[u8], blobs: &[Self::Blob]) -> Result<()>;
     /// The empty file system.
     fn scratch(&self) -> Self::Snapshot;
     /// The file system of layers.

@@ -1,6 +1,7 @@
 //! A content-addressed store in a directory.
 //!
-//! `blobs/<algorithm>/<hex>` holds blobs, `tars/` uncompressed layers, `toc/` tables of contents, `tmp/` what is being written.
+//! `blobs/<algorithm>/<hex>` holds blobs, `tars/` uncompressed layers, `toc/` tables of contents, `records/` what steps remember, `digests/` those of
+//! the files of contexts, `tmp/` what is being written.
 //! Files appear by rename, whole and verified, so any number of processes can share a store without locks.
 
 use std::fs::{self, DirBuilder, File};

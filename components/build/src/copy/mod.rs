@@ -1,6 +1,8 @@
 //! COPY and ADD of files (BuildKit `dockerfile2llb/convert_copy.go`, fsutil `copy/copy.go`).
 
+mod declare;
 mod find;
+mod gather;
 mod missing;
 mod origin;
 mod parents;
@@ -14,13 +16,16 @@ use steprun_dockerfile::mode::Mode;
 use steprun_dockerfile::{Source, Span};
 use steprun_ports::{Failure, FileKind, Host, Timestamp};
 
+pub(crate) use self::declare::declare;
+pub(crate) use self::gather::{Gathered, gather};
 pub(crate) use self::missing::failure as missing;
-pub(crate) use self::origin::{Context, Origin};
+pub(crate) use self::origin::{Context, Origin, Producer};
 pub(crate) use self::place::Destination;
 pub(crate) use self::remote::Remote;
 
-use self::find::{Match, Matches};
-use self::place::{Load, Placer, Style, reading};
+use self::find::Match;
+use self::gather::Sources;
+use self::place::{Load, Placer, Style};
 use self::remote::Fetched;
 use crate::clock::Clock;
 use crate::diagnose;
@@ -60,15 +65,14 @@ pub(crate) struct Request {
 }
 
 /// Where a copy happens.
-pub(crate) struct Scene<'a, H: Host> {
-    pub(crate) host: &'a H,
+pub(crate) struct Scene<H: Host> {
+    pub(crate) host: H,
     /// The Dockerfile that the request is written in.
-    pub(crate) source: &'a Source,
-    pub(crate) origin: &'a Origin<H>,
+    pub(crate) source: Rc<Source>,
     /// To log in to Git repositories.
-    pub(crate) agents: &'a [H::Agent],
+    pub(crate) agents: Vec<H::Agent>,
     /// Absolute.
-    pub(crate) working_directory: &'a str,
+    pub(crate) working_directory: String,
     pub(crate) clock: Clock,
 }
 
@@ -86,47 +90,83 @@ impl Destination {
 /// # Errors
 /// Each with its place in the Dockerfile.
 pub(crate) async fn perform<H: Host>(
-    scene: &Scene<'_, H>,
+    scene: &Scene<H>,
     base: &H::Snapshot,
+    producer: Producer<H>,
     request: &Request,
+    gathered: Gathered<H>,
 ) -> Result<Option<(H::Snapshot, Timestamp)>, Failure> {
-    let whole = |failure| diagnose::at(scene.source, request.span, failure);
+    let whole = |failure| diagnose::at(&scene.source, request.span, failure);
     let style = style(scene, base, request).await?;
-    let exclude =
-        Patterns::new(&request.exclude).map_err(|error| diagnose::first(scene.host, scene.source, vec![error]))?;
-    let destination = Destination::new(scene.working_directory, &request.destination.value);
+    let destination = Destination::new(&scene.working_directory, &request.destination.value);
+    let origin = producer.origin().await?;
     let mut draft = Draft::new(base.clone());
-    let number = draft.source(scene.origin.content());
-    let found = find_all(scene, request).await?;
+    let number = draft.source(origin.content());
+    let Gathered { sources, exclude, mut walks } = gathered;
+    let found = find_later(scene, &origin, request, sources).await?;
     check_several(scene, &mut draft, request, &destination, &found).await?;
 
-    let mut placer = Placer { host: scene.host, draft: &mut draft, style: &style, destination: &destination };
-    for (text, matches) in &found {
-        let place = |failure| diagnose::at(scene.source, text.span, failure);
-        let mut load = Load::new(scene.origin, number);
-        match matches {
-            Sources::Plain(matches) => {
-                for found in matches.iter().filter(|found| !excluded(&exclude, found)) {
-                    put(&mut placer, &mut load, found, request.unpack, &exclude).await.map_err(place)?;
-                }
-            }
-            Sources::Fetched(Fetched { found, .. }) if excluded(&exclude, found) => {}
-            Sources::Fetched(Fetched { origin, found }) => {
-                let mut load = Load::new(origin, placer.draft.source(origin.content()));
-                put(&mut placer, &mut load, found, request.unpack_fetched, &exclude).await.map_err(place)?;
-            }
-            Sources::WithParents { base, items } => {
-                for item in items.iter().filter(|item| !exclude.excludes(&item.path)) {
-                    placer.copy_with_parents(&mut load, base, item, &exclude).await.map_err(place)?;
-                }
-            }
-        }
+    let mut placer = Placer { host: &scene.host, draft: &mut draft, style: &style, destination: &destination };
+    for (text, sources) in &found {
+        let place = |failure| diagnose::at(&scene.source, text.span, failure);
+        let mut load = Load::new(&origin, number).walked(walks);
+        put_all(&mut placer, &mut load, request, sources, &exclude).await.map_err(place)?;
+        walks = load.into_walks();
     }
     for (name, content) in &request.heredocs {
         placer.heredoc(name, content).await.map_err(whole)?;
     }
     let finished = draft.finish().await;
     finished.map_err(|error| whole(Failure::because("could not apply the copy", error)))
+}
+
+/// Finds the sources in file systems of stages and images.
+async fn find_later<H: Host>(
+    scene: &Scene<H>,
+    origin: &Origin<H>,
+    request: &Request,
+    sources: Vec<(Text, Sources<H>)>,
+) -> Result<Vec<(Text, Sources<H>)>, Failure> {
+    let mut all = Vec::with_capacity(sources.len());
+    for (text, found) in sources {
+        let found = match found {
+            Sources::Later => {
+                let found = gather::sources_in(origin, request, &text).await;
+                found.map_err(|failure| diagnose::at(&scene.source, text.span, failure))?
+            }
+            found => found,
+        };
+        all.push((text, found));
+    }
+    Ok(all)
+}
+
+/// Puts what one source means where it belongs.
+async fn put_all<H: Host>(
+    placer: &mut Placer<'_, H>,
+    load: &mut Load<'_, H>,
+    request: &Request,
+    sources: &Sources<H>,
+    exclude: &Patterns,
+) -> Result<(), Failure> {
+    match sources {
+        Sources::Plain(matches) => {
+            for found in matches.iter().filter(|found| !excluded(exclude, found)) {
+                put(placer, load, found, request.unpack, exclude).await?;
+            }
+        }
+        Sources::Fetched(Fetched { origin, found, .. }) if !excluded(exclude, found) => {
+            let mut load = Load::new(origin, placer.draft.source(origin.content()));
+            put(placer, &mut load, found, request.unpack_fetched, exclude).await?;
+        }
+        Sources::WithParents { base, items } => {
+            for item in items.iter().filter(|item| !exclude.excludes(&item.path)) {
+                placer.copy_with_parents(load, base, item, exclude).await?;
+            }
+        }
+        Sources::Fetched(_) | Sources::Later => {}
+    }
+    Ok(())
 }
 
 /// All of a context that is not ignored, as a file system of its own, and the time of the newest file: what a RUN may mount and a stage
@@ -152,60 +192,13 @@ pub(crate) async fn whole<H: Host>(
     Ok(finished.map_or((empty, None), |(files, newest)| (files, Some(newest))))
 }
 
-/// What one source means.
-enum Sources<H: Host> {
-    Plain(Vec<Match>),
-    WithParents { base: String, items: Vec<walk::Item> },
-    Fetched(Fetched<H>),
-}
-
-impl<H: Host> Sources<H> {
-    fn files(&self) -> usize {
-        let is_file = |found: &&Match| found.stat.kind != FileKind::Directory;
-        match self {
-            Self::Plain(matches) => matches.iter().filter(is_file).count(),
-            Self::Fetched(Fetched { found, .. }) => usize::from(is_file(&found)),
-            Self::WithParents { .. } => 0,
-        }
-    }
-}
-
-async fn find_all<'r, H: Host>(
-    scene: &Scene<'_, H>,
-    request: &'r Request,
-) -> Result<Vec<(&'r Text, Sources<H>)>, Failure> {
-    let mut all = Vec::with_capacity(request.sources.len());
-    for text in &request.sources {
-        let place = |failure| diagnose::at(scene.source, text.span, failure);
-        if let Some(kind) = Remote::of(&text.value) {
-            let fetched = remote::fetch(scene, request, text, kind).await.map_err(place)?;
-            all.push((text, Sources::Fetched(fetched)));
-            continue;
-        }
-        let read = |error| place(reading(&text.value, error));
-        let found = if request.parents {
-            parents::find(scene.origin, &text.value).await.map_err(read)?
-        } else {
-            match find::find(scene.origin, &text.value).await.map_err(read)? {
-                Matches::Found(found) => Some(Sources::Plain(found)),
-                Matches::Missing => None,
-            }
-        };
-        match found {
-            Some(found) => all.push((text, found)),
-            None => return Err(place(missing(scene.origin, &text.value, "--from").await)),
-        }
-    }
-    Ok(all)
-}
-
 /// Several files need a directory to go to: else each would replace the one before.
 async fn check_several<H: Host>(
-    scene: &Scene<'_, H>,
+    scene: &Scene<H>,
     draft: &mut Draft<H>,
     request: &Request,
     destination: &Destination,
-    found: &[(&Text, Sources<H>)],
+    found: &[(Text, Sources<H>)],
 ) -> Result<(), Failure> {
     let files = found.iter().map(|(_, sources)| sources.files()).sum::<usize>() + request.heredocs.len();
     if files < 2 || destination.directory {
@@ -218,13 +211,13 @@ async fn check_several<H: Host>(
     match look.await {
         Ok(crate::draft::Found::Directory) => Ok(()),
         Ok(_) => Err(diagnose::failed(
-            scene.source,
+            &scene.source,
             request.destination.span,
             format!("{files} files can't be copied to the one name `{}`", request.destination.value),
         )
         .hint(format!("write `{}/`: several files need a directory", request.destination.value))),
         Err(error) => Err(diagnose::at(
-            scene.source,
+            &scene.source,
             request.destination.span,
             Failure::because(format!("could not look at `{}`", request.destination.value), error),
         )),
@@ -263,17 +256,18 @@ async fn archive<H: Host>(host: &H, origin: &Origin<H>, found: &Match) -> Result
     opened.map_err(|error| Failure::because(format!("could not unpack `{}`", found.path), error))
 }
 
-async fn style<H: Host>(scene: &Scene<'_, H>, base: &H::Snapshot, request: &Request) -> Result<Style, Failure> {
+async fn style<H: Host>(scene: &Scene<H>, base: &H::Snapshot, request: &Request) -> Result<Style, Failure> {
     let owner = match &request.chown {
         Some(chown) => {
             let owner = owner::resolve(base, &chown.value).await;
-            Some(owner.map_err(|failure| diagnose::at(scene.source, chown.span, failure))?)
+            Some(owner.map_err(|failure| diagnose::at(&scene.source, chown.span, failure))?)
         }
         None => None,
     };
     let mode = match &request.chmod {
         Some(chmod) => Some(
-            Mode::parse(&chmod.value).map_err(|error| diagnose::failed(scene.source, chmod.span, error.to_string()))?,
+            Mode::parse(&chmod.value)
+                .map_err(|error| diagnose::failed(&scene.source, chmod.span, error.to_string()))?,
         ),
         None => None,
     };

@@ -2,10 +2,13 @@
 
 use std::rc::Rc;
 
-use steprun_ports::{Entry, Error, FileKind, Host, Result, Source, Stat, Tree};
+use steprun_ports::{Entry, Error, Failure, FileKind, Host, Result, Source, Stat, Tree};
 
+use crate::cache::Key;
+use crate::contexts::Files;
 use crate::draft::ContentSource;
 use crate::ignore::{Ignore, Verdict};
+use crate::image::Once;
 use crate::owner::Owner;
 use crate::paths;
 
@@ -13,6 +16,27 @@ use crate::paths;
 pub(crate) struct Context<H: Host> {
     pub(crate) directory: H::Directory,
     pub(crate) ignore: Ignore,
+}
+
+/// Where sources will come from.
+pub(crate) enum Producer<H: Host> {
+    /// A context; its files as a file system, too.
+    Context { context: Rc<Context<H>>, files: Files<H> },
+    /// A stage or an image, known by its key before its files are.
+    Files { key: Key, files: Once<H::Snapshot> },
+}
+
+impl<H: Host> Producer<H> {
+    /// Waits for the files.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(crate) async fn origin(&self) -> std::result::Result<Origin<H>, Failure> {
+        Ok(match self {
+            Self::Context { context, .. } => Origin::Context(context.clone()),
+            Self::Files { files, .. } => Origin::Snapshot(files.clone().await?),
+        })
+    }
 }
 
 /// Where sources come from.

@@ -94,11 +94,31 @@ pub(crate) struct Load<'a, H: Host> {
     pub(crate) number: u32,
     /// New names of files with several: the second one becomes a hard link of the first.
     links: HashMap<u64, String>,
+    /// What is known to be below directories, by their paths.
+    walks: HashMap<String, Vec<Item>>,
 }
 
 impl<'a, H: Host> Load<'a, H> {
     pub(crate) fn new(origin: &'a Origin<H>, number: u32) -> Self {
-        Self { origin, number, links: HashMap::new() }
+        Self { origin, number, links: HashMap::new(), walks: HashMap::new() }
+    }
+
+    /// With directories that were listed before.
+    pub(crate) fn walked(self, walks: HashMap<String, Vec<Item>>) -> Self {
+        Self { walks, ..self }
+    }
+
+    /// Those of them that were not asked for.
+    pub(crate) fn into_walks(self) -> HashMap<String, Vec<Item>> {
+        self.walks
+    }
+
+    /// What is below a directory.
+    async fn walk(&mut self, from: &str, exclude: &Patterns) -> Result<Vec<Item>, Failure> {
+        match self.walks.remove(from) {
+            Some(items) => Ok(items),
+            None => walk(self.origin, from, exclude).await.map_err(|error| reading(from, error)),
+        }
     }
 }
 
@@ -173,7 +193,7 @@ impl<H: Host> Placer<'_, H> {
         exclude: &Patterns,
         conflict: Conflict,
     ) -> Result<(), Failure> {
-        let items = walk(load.origin, from, exclude).await.map_err(|error| reading(from, error))?;
+        let items = load.walk(from, exclude).await?;
         // Where directories of the source really went, if that is not the same path below `to`.
         let mut moved: HashMap<String, String> = HashMap::new();
         for item in items {

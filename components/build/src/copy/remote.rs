@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
-use steprun_ports::{Agent, Directory, Failure, Host, Tree};
+use steprun_ports::{Agent, Blob, Directory, Failure, Host, Tree};
 
 use super::find::Match;
 use super::origin::{Context, Origin};
-use super::{Destination, Request, Scene, Text, reading};
+use super::place::reading;
+use super::{Destination, Request, Scene, Text};
 use crate::ignore::Ignore;
 use crate::paths;
 
@@ -59,6 +60,8 @@ pub(crate) struct Fetched<H: Host> {
     pub(crate) origin: Origin<H>,
     /// The file, or the root of the repository's files.
     pub(crate) found: Match,
+    /// Of a file.
+    pub(crate) digest: Option<String>,
 }
 
 /// Fetches a source.
@@ -66,7 +69,7 @@ pub(crate) struct Fetched<H: Host> {
 /// # Errors
 /// What the host says.
 pub(crate) async fn fetch<H: Host>(
-    scene: &Scene<'_, H>,
+    scene: &Scene<H>,
     request: &Request,
     source: &Text,
     kind: Remote,
@@ -78,10 +81,10 @@ pub(crate) async fn fetch<H: Host>(
 }
 
 /// BuildKit gives a fetched file the mode 0600, the time that its server says, or 1970 (`source/http/source.go`).
-async fn file<H: Host>(scene: &Scene<'_, H>, request: &Request, url: &str) -> Result<Fetched<H>, Failure> {
+async fn file<H: Host>(scene: &Scene<H>, request: &Request, url: &str) -> Result<Fetched<H>, Failure> {
     let failed = |error| Failure::because(format!("could not fetch `{url}`"), error);
     let name = file_name(url);
-    let into_directory = Destination::new(scene.working_directory, &request.destination.value).directory;
+    let into_directory = Destination::new(&scene.working_directory, &request.destination.value).directory;
     if name.is_none() && into_directory && !request.unpack_fetched {
         return Err(Failure::failed(format!("the URL `{url}` names no file, and the destination is a directory"))
             .hint("write the name that the file should have at the end of the destination"));
@@ -93,10 +96,11 @@ async fn file<H: Host>(scene: &Scene<'_, H>, request: &Request, url: &str) -> Re
     let files = files.map_err(failed)?;
     let stat = files.stat(&name, false).await.map_err(failed)?;
     let found = Match { path: name.clone(), named: name, stat };
-    Ok(Fetched { origin: Origin::Snapshot(files), found })
+    let digest = Some(file.blob.descriptor().digest);
+    Ok(Fetched { origin: Origin::Snapshot(files), found, digest })
 }
 
-async fn repository<H: Host>(scene: &Scene<'_, H>, request: &Request, reference: &str) -> Result<Fetched<H>, Failure> {
+async fn repository<H: Host>(scene: &Scene<H>, request: &Request, reference: &str) -> Result<Fetched<H>, Failure> {
     let failed = |error| Failure::because(format!("could not check out `{reference}`"), error);
     let commit = request.checksum.as_ref().map(|checksum| checksum.value.as_str());
     let agent = scene.agents.iter().find(|agent| agent.id() == "default");
@@ -104,7 +108,7 @@ async fn repository<H: Host>(scene: &Scene<'_, H>, request: &Request, reference:
     let stat = directory.stat("", true).await.map_err(|error| reading(&directory.name(), error))?;
     let found = Match { path: String::new(), named: String::new(), stat };
     let context = Context { directory, ignore: Ignore::default() };
-    Ok(Fetched { origin: Origin::Context(Rc::new(context)), found })
+    Ok(Fetched { origin: Origin::Context(Rc::new(context)), found, digest: None })
 }
 
 /// The last component of a URL's path; none where it has none that can be a file's name.

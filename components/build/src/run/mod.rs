@@ -3,6 +3,7 @@
 //! The step decides what is run, as whom, and what it sees; the host runs it in a sandbox. Contents of secrets never come here.
 
 mod command;
+mod declare;
 mod environment;
 mod failure;
 mod mounts;
@@ -14,6 +15,7 @@ use steprun_ports::{Failure, Host, Outcome, Process, Snapshot};
 use self::command::Command;
 use self::mounts::Mounts;
 use self::user::Account;
+use crate::image::known;
 use crate::instruction::Step;
 use crate::metadata;
 use crate::stage::Stage;
@@ -27,26 +29,40 @@ impl<H: Host + 'static> Step<'_, H> {
     ///
     /// # Errors
     /// The command's own failure, with its exit status; what the host doesn't grant; a flag, user or mount that makes no sense.
-    pub(crate) async fn run(&self, stage: &mut Stage<H>, instruction: &Instruction, run: &Run) -> Result<(), Failure> {
-        let place = |failure| diagnose::at(self.text.source, instruction.span, failure);
+    pub(crate) async fn run(
+        &self,
+        stage: &mut Stage<H>,
+        instruction: &Instruction,
+        run: &Run,
+    ) -> Result<&'static str, Failure> {
+        let place = |failure| diagnose::at(&self.source, instruction.span, failure);
         self.refuse(instruction, run)?;
         let command = Command::new(run.script(), metadata::shell_of(stage.config.container()));
         if command.arguments.is_empty() {
             return Err(place(Failure::failed("RUN has no command")));
         }
+        let created_by = format!("RUN {}{} # buildkit", arguments(&stage.scope), command.arguments.join(" "));
+        let inputs = self.declare_command(stage, run, &command).await?;
+        if let Some(note) = self.recall_command(stage, instruction, &inputs, &created_by).await {
+            return Ok(note);
+        }
         let base = stage.files.clone().await.map_err(place)?;
         let user = stage.config.container().user.clone().unwrap_or_default();
         let account = user::account(&base, &user).await.map_err(place)?;
         let mounts = self.mounts(stage, instruction, run, &command).await?;
-        let created_by = format!("RUN {}{} # buildkit", arguments(&stage.scope), command.arguments.join(" "));
         let process = self.process(stage, run, command, account, mounts);
         let outcome = base.run(process).await;
         let hint = || self.foreign(stage);
         let outcome = outcome.map_err(|error| place(failure::not_run(&instruction.original, error, hint())))?;
         match outcome {
             Outcome { status: 0, snapshot: Some(snapshot), .. } => {
-                stage.layer(created_by, snapshot);
-                Ok(())
+                let in_image = self.stages.in_image(self.stage);
+                stage.key = inputs.key();
+                stage.layer(self.job, created_by, known(snapshot), in_image);
+                if let Some(step) = stage.steps.last() {
+                    self.remember_layer(step, stage.key.clone(), None, in_image);
+                }
+                Ok("")
             }
             outcome => Err(place(failure::of(&instruction.original, outcome, hint()))),
         }
@@ -56,13 +72,13 @@ impl<H: Host + 'static> Step<'_, H> {
     fn refuse(&self, instruction: &Instruction, run: &Run) -> Result<(), Failure> {
         if run.security == Security::Insecure {
             let message = "`RUN --security=insecure` is refused: commands never get the builder's own privileges";
-            return Err(diagnose::failed(self.text.source, instruction.span, message)
+            return Err(diagnose::failed(&self.source, instruction.span, message)
                 .hint("leave the flag out: in the sandbox the command is root, with what an image's files need"));
         }
         match run.devices.first() {
             Some(device) => {
                 let message = format!("the device `{}` can't be given: RUN has no access to devices", device.name);
-                Err(diagnose::failed(self.text.source, device.span, message))
+                Err(diagnose::failed(&self.source, device.span, message))
             }
             None => Ok(()),
         }

@@ -8,7 +8,7 @@ use steprun_ports::{
 };
 
 use super::command::{Command, SCRIPTS, ScriptFile};
-use crate::copy::{self, Origin};
+use crate::copy::{self, Producer};
 use crate::draft::{Draft, Metadata};
 use crate::instruction::Step;
 use crate::owner::Owner;
@@ -55,12 +55,12 @@ impl<H: Host + 'static> Step<'_, H> {
     ) -> Result<Mounts<H>, Failure> {
         let mut mounts = Mounts { list: Vec::new(), secret_environment: Vec::new(), agent_socket: None };
         if let Some(file) = &command.file {
-            let place = |failure| diagnose::at(self.text.source, instruction.span, failure);
+            let place = |failure| diagnose::at(&self.source, instruction.span, failure);
             mounts.list.push(self.script(file).await.map_err(place)?);
         }
         let mut agents = 0;
         for spec in &run.mounts {
-            let place = |failure| diagnose::at(self.text.source, spec.span, failure);
+            let place = |failure| diagnose::at(&self.source, spec.span, failure);
             let mount = self.expand_mount(stage, spec)?;
             self.mount(&Place { stage, spec }, mount, &mut mounts, &mut agents).await.map_err(place)?;
         }
@@ -73,11 +73,11 @@ impl<H: Host + 'static> Step<'_, H> {
         let lookup = |name: &str| stage.scope.variables().get(name).map(str::to_owned);
         let mut undefined = Vec::new();
         let resolved = spec.resolve(&mut |raw| {
-            let expanded = expand::expand(raw, self.text.escape, &lookup)?;
+            let expanded = expand::expand(raw, self.escape, &lookup)?;
             undefined.extend(expanded.undefined);
             Ok(expanded.value)
         });
-        let resolved = resolved.map_err(|error| diagnose::first(&self.job.host, self.text.source, vec![error]))?;
+        let resolved = resolved.map_err(|error| diagnose::first(&self.job.host, &self.source, vec![error]))?;
         self.warn_undefined(stage, spec.span, &undefined);
         Ok(resolved)
     }
@@ -125,15 +125,25 @@ impl<H: Host + 'static> Step<'_, H> {
 
     /// The files that a mount names: of the context, a stage, a named context or an image.
     async fn files(&self, place: &Place<'_, H>, source: &str) -> Result<BindMount<H::Snapshot>, Failure> {
-        let (snapshot, origin) = match place.spec.from() {
-            Some(word) if !word.raw.is_empty() => self.files_of(word, Taker::Mount).await?,
-            _ => (self.job.context_files.clone().await?.0, Origin::Context(self.job.context.clone())),
+        let producer = self.mounted(place.spec).await?;
+        let origin = producer.origin().await?;
+        let snapshot = match producer {
+            Producer::Context { files, .. } => files.await?.0,
+            Producer::Files { files, .. } => files.await?,
         };
         let path = paths::normal(source);
         match snapshot.stat(&path, true).await {
             Ok(_) => Ok(BindMount { snapshot, path, writable: false }),
             Err(steprun_ports::Error::NotFound(_)) => Err(copy::missing(&origin, source, "from=").await),
             Err(error) => Err(Failure::because(format!("could not mount `{source}`"), error)),
+        }
+    }
+
+    /// What the files of a mount are taken from.
+    pub(super) async fn mounted(&self, spec: &MountSpec) -> Result<Producer<H>, Failure> {
+        match spec.from().filter(|word| !word.raw.is_empty()) {
+            Some(word) => self.producer(word, Taker::Mount).await,
+            None => Ok(self.context()),
         }
     }
 

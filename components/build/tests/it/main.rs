@@ -1,6 +1,7 @@
 //! Builds in memory: each test is a Dockerfile, a context and what must come of them. Rows are those of BuildKit's behaviour as
 //! its reference and tests have it (`frontend/dockerfile/docs/reference.md`, `dockerfile_test.go`).
 
+mod caching;
 mod checking;
 mod contexts;
 mod copying;

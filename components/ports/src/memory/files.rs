@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::registry::{MemoryBlob, MemoryRepository, referenced};
-use super::tree::{FileTree, Missing, within};
+use super::tree::{FileTree, Missing, NodeKind, within};
 use super::{MemoryHost, digest};
 use crate::{
     ArchiveFormat, Blob, Commit, Descriptor, Digest, Directory, Entry, Error, InputFile, OutputDirectory, OutputFile,
@@ -60,6 +60,18 @@ impl Tree for MemoryDirectory {
 impl Directory for MemoryDirectory {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    async fn digests(&self, paths: Vec<String>) -> Result<Vec<Digest>> {
+        let one = |path: &String| {
+            self.check_readable(path)?;
+            match self.tree.get(path).map(|node| &node.kind) {
+                Some(NodeKind::File(content)) => Ok(digest(content)),
+                Some(_) => Err(Error::Invalid(format!("`{path}` is no regular file"))),
+                None => Err(Error::NotFound(format!("there is no `{path}`"))),
+            }
+        };
+        paths.iter().map(one).collect()
     }
 
     async fn commit(&self) -> Result<Option<Commit>> {

@@ -14,8 +14,8 @@ use super::sources::Sources;
 use super::tree::FileTree;
 use crate::{
     Blob, Catalog, ContextSource, Denial, Descriptor, Digest, Error, Host, ImageArgument, InputFile, Layer,
-    LayerCompression, Level, NamedContext, Position, RegistryAccess, RemoteFile, ResolvedImage, Result, Source, Task,
-    Timestamp, Tree,
+    LayerCompression, Level, NamedContext, Position, RegistryAccess, Remembered, RemoteFile, ResolvedImage, Result,
+    Source, Task, Timestamp, Tree,
 };
 
 /// Something that was said.
@@ -51,6 +51,7 @@ pub(super) struct State {
     pub(super) garbage: BTreeMap<String, Vec<Digest>>,
     pub(super) runs: Runs,
     pub(super) sources: Sources,
+    remembered: BTreeMap<String, (Vec<u8>, Vec<Descriptor>)>,
     resolvable: Option<BTreeSet<String>>,
     platform: Option<String>,
     outputs: BTreeMap<String, String>,
@@ -116,6 +117,16 @@ impl MemoryHost {
     pub fn with_allowed_pulls(self, registries: &[&str]) -> Self {
         self.state_mut().resolvable = Some(registries.iter().map(|name| (*name).to_owned()).collect());
         self
+    }
+
+    /// Loses what steps remembered, as a new runner has.
+    pub fn forget_remembered(&self) {
+        self.state_mut().remembered.clear();
+    }
+
+    /// Loses a blob of the store.
+    pub fn lose_blob(&self, digest: &str) {
+        self.state_mut().store.remove(digest);
     }
 
     /// A repository with every right, to fill it or to look at it: `registry.test/app`.
@@ -320,6 +331,19 @@ impl Host for MemoryHost {
 
     async fn put(&self, media_type: &str, content: &[u8]) -> Result<MemoryBlob> {
         Ok(self.store_blob(media_type, content))
+    }
+
+    async fn recall(&self, key: &str) -> Result<Option<Remembered<MemoryBlob>>> {
+        let Some((content, descriptors)) = self.state().remembered.get(key).cloned() else { return Ok(None) };
+        let there = descriptors.iter().all(|descriptor| self.state().store.contains_key(&descriptor.digest));
+        let blobs = descriptors.into_iter().map(|descriptor| MemoryBlob::new(self.clone(), descriptor, None)).collect();
+        Ok(there.then_some(Remembered { content, blobs, stored: Timestamp::default() }))
+    }
+
+    async fn remember(&self, key: &str, content: &[u8], blobs: &[MemoryBlob]) -> Result<()> {
+        let descriptors = blobs.iter().map(Blob::descriptor).collect();
+        self.state_mut().remembered.insert(key.into(), (content.into(), descriptors));
+        Ok(())
     }
 
     async fn recompress(&self, layer: &MemoryBlob, to: LayerCompression) -> Result<MemoryBlob> {

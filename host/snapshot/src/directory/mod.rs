@@ -1,5 +1,6 @@
 //! A directory of the caller, read-only.
 
+mod digests;
 mod walk;
 
 use std::fs::File;
@@ -13,6 +14,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags, Statx};
 use rustix::io::Errno;
 
+pub(crate) use self::digests::with_xattrs;
 use crate::meta::Xattrs;
 use crate::{Entry, Error, Kind, Result, Stat, Timestamp, name};
 use walk::{Link, Stop};

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use crate::apply::{self, Extents, Whiteouts};
 use crate::content::{Content, Origin};
+use crate::directory::with_xattrs;
+use crate::hash::{Hasher, Hashing};
 use crate::layer::{TarOrigin, Toc};
 use crate::tree::{LeafBody, Node, Tree};
 use crate::{Directory, Entry, Error, Fetch, Layer, Result, Stat, Store, name, parallel};
@@ -85,6 +87,21 @@ impl Snapshot {
         reader.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
         reader.finish()?;
         Ok(bytes)
+    }
+
+    /// A digest for each path: of the content, and of the extended attributes. Fails as [`Snapshot::read`] does.
+    pub fn digests(&self, paths: &[String]) -> Result<Vec<String>> {
+        let one = |path: &String| {
+            let node = self.find(path, false)?;
+            let no_file = || Error::Invalid(format!("`{path}` is no regular file"));
+            let (content, size) = regular(node).ok_or_else(no_file)?;
+            let mut reader = content.open(size)?;
+            let mut hashing = Hashing::new(io::sink(), Hasher::sha256());
+            io::copy(&mut reader, &mut hashing).map_err(Error::io("read", path))?;
+            reader.finish()?;
+            Ok(with_xattrs(hashing.hasher.finish(), &node.attributes().xattrs).to_string())
+        };
+        parallel::map(paths, one).into_iter().collect()
     }
 
     /// Writes a file of any size, symlinks resolved. Fails as [`Snapshot::stat`] does, and with [`Error::Invalid`] if it is no regular file.

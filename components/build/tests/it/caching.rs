@@ -1,0 +1,256 @@
+//! What earlier builds leave for later ones.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use proptest::prelude::*;
+use serde_json::json;
+use steprun_ports::Repository;
+use steprun_ports::memory::{FileTree, MemoryHost, MemoryOutcome, TaskEnd, block_on};
+
+use crate::support::{Build, Built, dockerfile};
+
+/// A host whose commands write what they were called with, and count.
+fn counting() -> (MemoryHost, Rc<Cell<usize>>) {
+    let count = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&count);
+    let host = MemoryHost::new().with_commands(move |process, files| {
+        counter.set(counter.get() + 1);
+        Ok(MemoryOutcome::left(files.clone().file("ran", format!("{:?}{:?}", process.arguments, process.environment))))
+    });
+    (host, count)
+}
+
+/// The same build on a host that has seen others.
+fn on(host: &MemoryHost, build: Build) -> Build {
+    Build { host: host.clone(), ..build }
+}
+
+fn with_base(host: &MemoryHost) -> &MemoryHost {
+    drop(on(host, dockerfile("")).base(
+        "registry.test/base",
+        FileTree::new().file("etc/passwd", "root:x:0:0::/:/bin/sh\n"),
+        json!({}),
+    ));
+    host
+}
+
+fn cached(built: &Built) -> usize {
+    built.host.tasks().iter().filter(|(_, end)| *end == TaskEnd::Finished("cached".into())).count()
+}
+
+const TWO_STAGES: &str = "FROM registry.test/base AS build\nWORKDIR /src\nCOPY a .\nRUN make\n\
+    FROM registry.test/base\nCOPY --from=build /ran /app\nRUN check\n";
+
+#[test]
+fn a_second_build_does_nothing_again() {
+    let (host, count) = counting();
+    let build = || on(with_base(&host), dockerfile(TWO_STAGES).context(|tree| tree.file("a", "1")));
+    let first = build().built();
+    let (manifest, commands) = (first.manifest(), count.get());
+    assert_eq!((cached(&first), commands), (0, 2));
+    let second = build().built();
+    assert_eq!((second.manifest(), count.get(), cached(&second)), (manifest, commands, 5));
+    // Without it all is done, and the result is the same.
+    let third = build().arguments(&["--no-cache"]).built();
+    assert_eq!((third.manifest(), count.get()), (first.manifest(), 2 * commands));
+}
+
+#[test]
+fn what_is_asked_for_again_is_done_again() {
+    let (host, count) = counting();
+    let build = |text: &str, file: &str| {
+        on(with_base(&host), dockerfile(text).context(|tree| tree.file("a", file))).built();
+        count.replace(0)
+    };
+    assert_eq!(build(TWO_STAGES, "1"), 2);
+    assert_eq!(build(TWO_STAGES, "2"), 2);
+    // Back to what was before.
+    assert_eq!(build(TWO_STAGES, "1"), 0);
+    assert_eq!(build(&TWO_STAGES.replace("RUN check", "RUN check twice"), "1"), 1);
+}
+
+#[test]
+fn a_miss_in_the_middle_does_not_stop_look_ups() {
+    let (host, count) = counting();
+    let build = || on(with_base(&host), dockerfile("FROM registry.test/base\nRUN one\nRUN two\nRUN three\n"));
+    let image = build().built().manifest();
+    let second = image["layers"][2]["digest"].as_str().unwrap().to_owned();
+    host.lose_blob(&second);
+    assert_eq!(build().built().manifest()["layers"].as_array().unwrap().len(), 4);
+    assert_eq!(count.get(), 4);
+}
+
+#[test]
+fn the_target_of_one_build_is_a_stage_of_the_next() {
+    let (host, count) = counting();
+    let text =
+        "FROM registry.test/base AS build\nCOPY a /a\nRUN make\nFROM registry.test/base\nCOPY --from=build /ran /\n";
+    let build = |arguments: &[&str]| {
+        on(with_base(&host), dockerfile(text).context(|tree| tree.file("a", "1"))).arguments(arguments).built()
+    };
+    build(&[]);
+    // What was packed for its own sake has the bytes that an image needs.
+    let compressed = build(&["--target", "build"]).manifest();
+    assert_eq!(count.get(), 1);
+    host.forget_remembered();
+    assert_eq!(build(&["--target", "build"]).manifest(), compressed);
+    assert!(
+        compressed["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|layer| layer["mediaType"].as_str().unwrap().ends_with("gzip"))
+    );
+}
+
+#[test]
+fn a_new_runner_takes_all_from_a_repository() {
+    let (host, count) = counting();
+    let build = |arguments: &[&str]| {
+        let build = dockerfile(TWO_STAGES).context(|tree| tree.file("a", "1"));
+        on(with_base(&host), build).arguments(arguments).built()
+    };
+    let cache = ["--cache-repo", "registry.test/cache"];
+    let image = build(&cache).manifest();
+    host.forget_remembered();
+    host.forget_events();
+    count.set(0);
+    let again = build(&cache);
+    assert_eq!((again.manifest(), count.get()), (image.clone(), 0));
+    let tags = block_on(host.repository("registry.test/cache").tags()).unwrap();
+    assert_eq!(tags.len(), 1);
+    // Nothing new, so nothing is written there.
+    assert!(!format!("{:?}", host.events()).contains("registry.test/cache"), "{:?}", host.events());
+    // Reading only.
+    host.forget_remembered();
+    assert_eq!(build(&["--cache-from", "registry.test/cache"]).manifest(), image);
+    assert_eq!(count.get(), 0);
+    host.forget_remembered();
+    build(&["--cache-repo", "registry.test/other", "--no-push-cache"]);
+    assert!(block_on(host.repository("registry.test/other").tags()).is_err());
+}
+
+#[test]
+fn a_cache_beside_the_image() {
+    let (host, count) = counting();
+    let build = || on(with_base(&host), dockerfile("FROM registry.test/base\nRUN make\n")).arguments(&["--cache"]);
+    build().built();
+    host.forget_remembered();
+    build().built();
+    assert_eq!(count.get(), 1);
+    let failure = build().arguments(&["--no-push"]).fails();
+    assert!(failure.hint.unwrap().contains("--cache-repo"));
+}
+
+#[test]
+fn commands_can_be_left_out() {
+    let (host, count) = counting();
+    let build = |value: &str| {
+        on(with_base(&host), dockerfile("FROM registry.test/base\nRUN make\n"))
+            .arguments(&["--cache-run-layers", value])
+            .built();
+        count.get()
+    };
+    assert_eq!([build("true"), build("true"), build("false"), build("true")], [1, 1, 2, 2]);
+}
+
+#[test]
+fn a_failed_build_leaves_what_it_has_done() {
+    let host = MemoryHost::new().with_commands(|process, files| match process.arguments[2].as_str() {
+        "fail" => Ok(MemoryOutcome::failed(7, "")),
+        _ => Ok(MemoryOutcome::left(files.clone().file("ran", "1"))),
+    });
+    let build =
+        |last: &str| on(with_base(&host), dockerfile(&format!("FROM registry.test/base\nRUN make\nRUN {last}\n")));
+    build("fail").fails();
+    assert_eq!(cached(&build("true").built()), 1);
+    // A failure is not remembered.
+    build("fail").fails();
+}
+
+#[test]
+fn misses_are_explained() {
+    let (host, _) = counting();
+    let build = |file: &str| {
+        let build = dockerfile("FROM registry.test/base\nARG LEVEL\nCOPY . /src/\nRUN make\n");
+        let build = build.context(|tree| tree.file("src/a", file).file("b", ""));
+        let before = host.log_lines().len();
+        on(with_base(&host), build).arguments(&["--explain-cache", "--build-arg", &format!("LEVEL=t{file}")]).built();
+        host.log_lines().split_off(before).into_iter().map(|line| line.message).collect::<Vec<_>>().join("\n")
+    };
+    let first = build("1");
+    assert_eq!(first.matches("no earlier build of it is known here").count(), 2, "{first}");
+    assert_eq!(build("1"), "");
+    let second = build("2");
+    assert!(second.contains("COPY . /src/: file src/a has changed"), "{second}");
+    assert!(second.contains("RUN make: variable LEVEL has changed, what is before it has changed"), "{second}");
+    assert!(!second.contains("t2"), "{second}");
+}
+
+/// What a mutated build depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Inputs {
+    content: String,
+    mode: u32,
+    link: String,
+    argument: String,
+    heredoc: String,
+    chown: u32,
+    base: String,
+    mounted: String,
+}
+
+impl Inputs {
+    fn image(&self, host: &MemoryHost, noise: i64) -> serde_json::Value {
+        let Self { content, mode, link, argument, heredoc, chown, base, mounted } = self;
+        drop(on(host, dockerfile("")).base("registry.test/base", FileTree::new().file("base", base), json!({})));
+        let text = format!(
+            "FROM registry.test/base\nARG A\nCOPY --chown={chown} dir /dir/\nCOPY <<E /here\n{heredoc}\nE\n\
+             RUN --mount=type=bind,source=mounted,target=/m make\n"
+        );
+        let build = dockerfile(&text).context(|tree| {
+            let tree =
+                tree.file("dir/a", content).mode("dir/a", *mode).symlink("dir/l", link).file("mounted/x", mounted);
+            // What can't matter: times, and files that nothing takes.
+            tree.modified("dir/a", noise).modified("mounted/x", noise).file("other", noise.to_string())
+        });
+        on(host, build).arguments(&["--build-arg", &format!("A={argument}")]).built().config()["rootfs"].clone()
+    }
+}
+
+fn inputs() -> impl Strategy<Value = Inputs> {
+    let word = || "[ab]{1,2}";
+    (word(), prop_oneof![Just(0o644u32), Just(0o755)], word(), word(), word(), 0u32..2, word(), word()).prop_map(
+        |(content, mode, link, argument, heredoc, chown, base, mounted)| Inputs {
+            content,
+            mode,
+            link,
+            argument,
+            heredoc,
+            chown,
+            base,
+            mounted,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A change that could matter is a miss, one that can't is a hit; either way the image is the one that a build without cache makes.
+    #[test]
+    fn no_hit_is_wrong(one in inputs(), other in inputs(), noise in 0i64..3) {
+        let (warm, count) = counting();
+        let first = one.image(&warm, 7);
+        let commands = count.replace(0);
+        prop_assert_eq!(commands, 1);
+        let second = other.image(&warm, noise);
+        prop_assert_eq!(count.get() == 0, one == other);
+        if one == other {
+            prop_assert_eq!(&second, &first);
+        } else {
+            prop_assert_eq!(count.get(), 1);
+        }
+    }
+}
