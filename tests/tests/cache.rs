@@ -78,7 +78,7 @@ fn a_new_runner_downloads_no_layer() {
     let other = Place::Machine.enter(&[context.path()]);
     let second = build(&other, "app:1", &["--cache-repo", &cache]);
     assert_eq!((first.digest(), cached(&second)), (second.digest(), 5), "{}", second.stderr);
-    let blobs = other.home().join(".cache/steprun/blobs/sha256");
+    let blobs = other.store().join("blobs/sha256");
     let sizes: Vec<u64> = fs::read_dir(&blobs).unwrap().map(|blob| blob.unwrap().metadata().unwrap().len()).collect();
     assert!(sizes.iter().all(|size| *size < 20_000), "a layer was downloaded: {sizes:?}");
     // Without leave to run anything, too.
