@@ -84,7 +84,7 @@ fn unknown_step(name: &str) -> Failure {
     let names: Vec<&str> = BUILT_IN
         .iter()
         .map(|built_in| built_in.name)
-        .chain(["inspect", "extract", "doctor", "auth", "registry"])
+        .chain(["inspect", "extract", "doctor", "auth", "registry", "store"])
         .collect();
     let close = names.iter().find(|known| strsim::damerau_levenshtein(known, name) <= 2);
     let failure = Failure::usage(format!("there is no step `{name}`: neither built in nor a file"));

@@ -20,6 +20,7 @@ pub mod inputs;
 pub mod inspect;
 pub mod limits;
 pub mod local;
+pub mod maintenance;
 pub mod outputs;
 pub mod policy;
 pub mod progress;

@@ -6,7 +6,7 @@ use steprun::cli::options::ProgressMode;
 use steprun::cli::{self, Invocation};
 use steprun::exit::Failure;
 use steprun::progress::Display;
-use steprun::{auth, component, doctor, inspect, run, serve};
+use steprun::{auth, component, doctor, inspect, maintenance, run, serve};
 
 fn main() -> ExitCode {
     // Started by ourselves, for a command that is to run in a sandbox.
@@ -40,6 +40,7 @@ fn start() -> Result<(), Failure> {
             Invocation::Extract(extract) => component::extract(&extract.step, extract.file),
             Invocation::Doctor(doctor, options) => doctor::doctor(&doctor, &options),
             Invocation::Serve(serve, options) => serve::serve(serve, &options).await,
+            Invocation::Store(command, options) => maintenance::store(&command, &options),
         }
     });
     // Work that a signal or a time limit left behind is not waited for.

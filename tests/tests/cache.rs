@@ -31,7 +31,8 @@ fn what_did_not_change_is_not_done_again() {
         tar.extend([0; 512]);
         tar
     };
-    let context = Context::with_dockerfile(&dockerfile).file("a", "1").file("b", "2").file("dir/c", "3").file("t.tar", tar);
+    let context =
+        Context::with_dockerfile(&dockerfile).file("a", "1").file("b", "2").file("dir/c", "3").file("t.tar", tar);
     let first = build(&user, &registry, &context, &[]);
     let second = build(&user, &registry, &context, &[]);
     assert_eq!((cached(&first), cached(&second)), (0, 4), "{}", second.stderr);
@@ -70,7 +71,10 @@ fn a_new_runner_downloads_no_layer() {
     let context = Context::with_dockerfile(&text).file("a", "1");
     let cache = registry.image("team/cache");
     let build = |inside: &Inside, image: &str, more: &[&str]| {
-        inside.build(context.path(), &registry.image(image), &[&["--progress", "plain"], more].concat()).run().succeeded()
+        inside
+            .build(context.path(), &registry.image(image), &[&["--progress", "plain"], more].concat())
+            .run()
+            .succeeded()
     };
     let inside = Place::Machine.enter(&[context.path()]);
     let first = build(&inside, "app:1", &["--cache-repo", &cache]);
@@ -107,5 +111,38 @@ fn a_cache_that_can_not_be_used_is_no_failure() {
     let context = Context::with_dockerfile("FROM scratch\nCOPY a /\n").file("a", "1");
     let nobody = format!("{}/cache", steprun_tests::fake::nobody());
     let outcome = build(&user, &registry, &context, &["--cache-repo", &nobody, "--registry-tries", "1"]);
-    assert!(outcome.stderr.contains("can't be read") && outcome.stderr.contains("can't be written"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("can't be read") && outcome.stderr.contains("can't be written"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn the_store_can_be_kept_small_and_whole() {
+    let (registry, user) = (Registry::plain(), User::new());
+    let context = Context::with_dockerfile(&format!("FROM {}\nCOPY a /\n", base(&registry))).file("a", "1");
+    let first = build(&user, &registry, &context, &[]);
+    let bytes = |user: &User| {
+        let printed = user.succeeds(["store", "du", "--json"]);
+        serde_json::from_str::<Value>(printed.text()).unwrap()["bytes"].as_u64().unwrap()
+    };
+    assert!(bytes(&user) > 0);
+    user.succeeds(["store", "verify"]).prints_nothing();
+    user.succeeds(["store", "gc"]);
+    assert_eq!(cached(&build(&user, &registry, &context, &[])), 1);
+
+    let manifest: Value = serde_json::from_slice(&raw_manifest(&registry, "app:1")).unwrap();
+    let layer = manifest["layers"][1]["digest"].as_str().unwrap().replace(':', "/");
+    let path = user.home().join(".cache/steprun/blobs").join(layer);
+    fs::write(&path, "broken").unwrap();
+    user.fails(4, ["store", "verify"]).says(&["did not have their digests"]);
+    assert!(!path.exists());
+    let again = build(&user, &registry, &context, &[]);
+    assert_eq!((first.digest(), cached(&again)), (again.digest(), 0));
+
+    user.succeeds(["store", "gc", "--max-size", "1B"]);
+    assert!(bytes(&user) <= 1);
+    user.fails(2, ["store", "gc", "--max-age", "soon"]);
+    assert_eq!(build(&user, &registry, &context, &[]).digest(), first.digest());
 }

@@ -17,6 +17,7 @@ mod gzip;
 mod hash;
 pub mod images;
 mod layer;
+pub mod maintain;
 mod meta;
 pub mod name;
 pub mod output;

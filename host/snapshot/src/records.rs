@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -35,11 +36,25 @@ impl Store {
     /// What was put under a key of a name space. None where there is nothing, where it can't be understood, and where one of its blobs is gone.
     pub fn record(&self, space: &str, key: &str) -> Result<Option<Record>> {
         let path = self.record_path(space, key);
+        let found = self.read_record(&path)?;
+        if let Some(record) = &found {
+            let blobs = record.blobs.iter().filter_map(|blob| self.blob_path(&blob.digest).ok());
+            blobs.chain([path]).for_each(|path| touch(&path));
+        }
+        Ok(found)
+    }
+
+    /// Whether a file is a record whose blobs are all there.
+    pub(crate) fn is_usable(&self, path: &Path) -> bool {
+        self.read_record(path).is_ok_and(|found| found.is_some())
+    }
+
+    fn read_record(&self, path: &Path) -> Result<Option<Record>> {
         let mut content = Vec::new();
-        match fs::File::open(&path) {
-            Ok(file) => file.take(LIMIT).read_to_end(&mut content).map_err(Error::io("read", &path))?,
+        match fs::File::open(path) {
+            Ok(file) => file.take(LIMIT).read_to_end(&mut content).map_err(Error::io("read", path))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("open", &path)(error)),
+            Err(error) => return Err(Error::io("open", path)(error)),
         };
         let Some(end) = content.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
         let Ok(Header { stored, blobs }) = serde_json::from_slice(&content[..end]) else { return Ok(None) };
@@ -76,6 +91,11 @@ impl Store {
         let name = |text: &str| sha256(text.as_bytes()).to_string().replacen(':', "-", 1);
         self.root().join("records").join(name(space)).join(name(key))
     }
+}
+
+/// Says that a file was used, for those who remove what nobody uses. One that can't be told is removed a little early.
+fn touch(path: &Path) {
+    let _ = fs::File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
 }
 
 #[cfg(test)]

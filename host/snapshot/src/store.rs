@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,12 @@ const UNLOCKED: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Store {
     root: Arc<Path>,
+    /// Held shared: see [`crate::maintain`].
+    _lock: Arc<Option<File>>,
 }
+
+/// The file that is locked by those who use a store.
+pub(crate) const LOCK: &str = "lock";
 
 impl Store {
     /// Opens a store, which is made (for its user only, mode 0700) where there is none.
@@ -37,8 +42,14 @@ impl Store {
             let path = root.join(part);
             builder.create(&path).map_err(Error::io("create the directory", &path))?;
         }
+        let lock = lock(&root.join(LOCK))?;
         remove_abandoned(&root.join("tmp"));
-        Ok(Self { root: root.into() })
+        Ok(Self { root: root.into(), _lock: Arc::new(Some(lock)) })
+    }
+
+    /// A store whose lock the caller holds.
+    pub(crate) fn within(root: &Path) -> Self {
+        Self { root: root.into(), _lock: Arc::new(None) }
     }
 
     /// Where the store lies.
@@ -156,6 +167,14 @@ impl PrivateDirectory {
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
+}
+
+/// Waits while somebody keeps the store in order.
+fn lock(path: &Path) -> Result<File> {
+    let opened = File::options().create(true).append(true).mode(0o600).open(path);
+    let lock = opened.map_err(Error::io("open", path))?;
+    flock(&lock, FlockOperation::LockShared).map_err(Error::io("lock", path))?;
+    Ok(lock)
 }
 
 /// Removes what a killed process left behind: those that nobody holds a lock on. What can't be removed stays.

@@ -36,6 +36,8 @@ enum Command {
     Auth(Auth),
     /// Serve an OCI registry from a directory
     Registry(RegistryCommand),
+    /// See how large the store is, make it smaller, check it
+    Store(StoreArguments),
     /// `build`, `promote`, or the path of a component: `./lint.wasm`
     #[command(external_subcommand)]
     Step(Vec<OsString>),
@@ -131,6 +133,34 @@ pub struct Token {
 }
 
 #[derive(Debug, Args)]
+struct StoreArguments {
+    #[command(subcommand)]
+    command: StoreCommand,
+}
+
+/// `steprun store ...`. Each waits until no build uses the store.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Print how much there is of what
+    Du {
+        /// Print it as JSON, in bytes
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what was not used for long; without limits only what can't be used any more
+    Gc {
+        /// Remove what was used least recently until this is left: `10GiB`
+        #[arg(long, value_name = "SIZE", value_parser = options::parse_size)]
+        max_size: Option<u64>,
+        /// Remove what was not used for this time, or since this date: `14d`
+        #[arg(long, value_name = "TIME")]
+        max_age: Option<String>,
+    },
+    /// Read all blobs, and remove those that do not have their digests; then the exit status is 4
+    Verify,
+}
+
+#[derive(Debug, Args)]
 struct RegistryCommand {
     #[command(subcommand)]
     command: RegistrySubcommand,
@@ -175,6 +205,8 @@ pub enum Invocation {
     Auth(AuthCommand, HostOptions),
     /// Serve a registry.
     Serve(Serve, HostOptions),
+    /// Keep the store in order.
+    Store(StoreCommand, HostOptions),
 }
 
 impl Invocation {
@@ -193,6 +225,7 @@ impl Invocation {
             Command::Registry(registry) => match registry.command {
                 RegistrySubcommand::Serve(serve) => Self::Serve(serve, cli.host),
             },
+            Command::Store(store) => Self::Store(store.command, cli.host),
             Command::Step(words) => {
                 // The step's own words are the tail; what is between the program's name and them are the host's flags.
                 let first = arguments.len() - words.len();

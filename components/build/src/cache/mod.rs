@@ -110,6 +110,7 @@ impl<H: Host> Cache<H> {
 
     /// Says why an instruction is not in the cache, if that is wanted, and keeps its inputs for the next time.
     pub(crate) async fn missed(&self, slot: &Slot, label: &str, inputs: &Inputs) {
+        let inputs = &inputs.summary();
         if self.arguments.explains {
             let before = self.host.recall(&slot.0).await.ok().flatten();
             let before = before.and_then(|entry| Inputs::from_json(&serde_json::from_slice(&entry.content).ok()?));
