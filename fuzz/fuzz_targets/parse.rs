@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use steprun_dockerfile::instruction::Instruction;
+use steprun_dockerfile::lint::Inherited;
 use steprun_dockerfile::lint::report::Report;
 use steprun_dockerfile::{Source, Span, lint, parse, parse_instruction};
 
@@ -21,7 +22,7 @@ fuzz_target!(|text: &str| {
                 }
             }
             let mut findings = lint::lint(&dockerfile);
-            findings.extend(lint::undefined_variables(&dockerfile, &|_| Some(Vec::new())));
+            findings.extend(lint::undefined_variables(&dockerfile, &inherited));
             for finding in &findings {
                 lies_within(&source, finding.span);
             }
@@ -39,13 +40,20 @@ fuzz_target!(|text: &str| {
     }
 });
 
+/// Each stage begins with the one before it.
+fn inherited(stage: usize) -> Inherited {
+    stage.checked_sub(1).map_or_else(|| Inherited::Names(Vec::new()), Inherited::Stage)
+}
+
 fn lies_within(source: &Source, span: Span) {
     assert!(source.text.get(span.start..span.end).is_some(), "{span:?} of {:?}", source.text);
 }
 
-/// Heredocs aren't part of the text that is kept.
+/// Heredocs aren't part of the text that is kept. White space that ends a line and is neither blank nor tab keeps a backslash before it from
+/// continuing the line; without it, in the text that is kept, nothing does.
 fn is_kept(instruction: &Instruction) {
-    if instruction.original.contains("<<") || instruction.original.len() > LINE {
+    if instruction.original.contains("<<") || instruction.original.ends_with('\\') || instruction.original.len() > LINE
+    {
         return;
     }
     let again = parse_instruction(&Source::new("again", instruction.original.as_str()));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use steprun_tests::{Call, Context, Inside, Outcome, Place, Registry, each, layers, rootfs};
+use steprun_tests::{Call, Context, Inside, Outcome, Place, Registry, each, layers, layout_of, rootfs, scan, unpack};
 
 /// The exit statuses of the README.
 const FAILED: i32 = 1;
@@ -131,6 +131,28 @@ fn row_63_means_the_same_on_each_rung() {
 }
 
 #[test]
+fn rows_63_68_system_directories_stay_empty_and_mount_points_go() {
+    let mounts = "--mount=type=cache,target=/cache/deep --mount=type=tmpfs,target=/memory --mount=target=/bound/here \
+                  --mount=type=secret,id=token --mount=type=secret,id=token,target=/file";
+    let scene = Scene::new(&format!(
+        "FROM scratch\nCOPY --from=base /bin/busybox /bin/\nRUN {mounts} [\"/bin/busybox\", \"touch\", \"/made\"]"
+    ));
+    let secret = format!("id=token,src={}/token", scene.context.path().display());
+    scene.each(&["--secret", &secret], |_, outcome| {
+        outcome.succeeded();
+        let directory = tempfile::tempdir().unwrap();
+        let layout = layout_of(&scene.registry, "app:1", directory.path());
+        let tree = scan(&unpack(&layout, "image", directory.path()));
+        let paths: Vec<&str> = tree.iter().map(|entry| entry.path.as_str()).collect();
+        assert_eq!(paths, ["bin", "bin/busybox", "dev", "made", "proc", "sys"]);
+        for system in ["dev", "proc", "sys"] {
+            let entry = tree.iter().find(|entry| entry.path == system).unwrap();
+            assert_eq!(entry.to_string(), format!("d 0755 0:0 0 {system}"));
+        }
+    });
+}
+
+#[test]
 fn the_strongest_rung_is_taken_and_told() {
     let scene = Scene::new("RUN true");
     each(Place::ALL, |place| {
@@ -236,8 +258,8 @@ fn a_cache_outlives_the_build() {
         scene.call(&inside, &["--build-arg", "N=1"]).run().succeeded();
         let directory = tempfile::tempdir().unwrap();
         scene.call(&inside, &["--build-arg", "N=2"]).run().succeeded();
-        let layout = steprun_tests::layout_of(&scene.registry, "app:1", directory.path());
-        let root = steprun_tests::unpack(&layout, "image", directory.path());
+        let layout = layout_of(&scene.registry, "app:1", directory.path());
+        let root = unpack(&layout, "image", directory.path());
         assert_eq!(std::fs::read_to_string(root.join("all")).unwrap(), "1\n2\n");
     });
 }

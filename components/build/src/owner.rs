@@ -13,7 +13,7 @@ pub(crate) struct Owner {
 }
 
 /// What `user[:group]` stands for in a file system: names are looked up there. A number alone is user and group, a name alone
-/// has its primary group (BuildKit, `solver/llbsolver/ops/user_linux.go`).
+/// has its primary group; a user that is left out is root, with the group that is given (BuildKit, `solver/llbsolver/ops/user_linux.go`).
 ///
 /// # Errors
 /// An unknown name. BuildKit's code takes root instead, its reference says that the build fails; a file that root owns without
@@ -33,21 +33,14 @@ pub(crate) async fn of_user(tree: &impl Tree, spec: &str) -> Result<Owner, Failu
 
 /// Fails where account files can't be read; inside, where they lack the name.
 async fn look_up(tree: &impl Tree, spec: &str) -> Result<Result<Owner, Failure>, Failure> {
-    let (user, group) = match spec.split_once(':') {
-        Some((user, group)) => (user, Some(group)),
-        None => (spec, None),
-    };
-    if user.is_empty() || group.is_some_and(str::is_empty) {
-        return Ok(Err(
-            Failure::failed(format!("`{spec}` is no owner")).hint("write `user`, `user:group` or their numbers")
-        ));
-    }
+    let (user, group) = spec.split_once(':').unwrap_or((spec, ""));
     let found = match user.parse() {
+        _ if user.is_empty() => Some(Owner::default()),
         Ok(id) => Some(Owner { uid: id, gid: id }),
         Err(_) => user_named(tree, user).await?,
     };
     let Some(mut owner) = found else { return Ok(Err(unknown("user", user, "/etc/passwd"))) };
-    if let Some(group) = group {
+    if !group.is_empty() {
         let found = match group.parse() {
             Ok(id) => Some(id),
             Err(_) => group_named(tree, group).await?,

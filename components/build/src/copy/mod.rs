@@ -258,11 +258,11 @@ async fn archive<H: Host>(host: &H, origin: &Origin<H>, found: &Match) -> Result
 
 async fn style<H: Host>(scene: &Scene<H>, base: &H::Snapshot, request: &Request) -> Result<Style, Failure> {
     let owner = match &request.chown {
-        Some(chown) => {
+        Some(chown) if !chown.value.is_empty() => {
             let owner = owner::resolve(base, &chown.value).await;
             Some(owner.map_err(|failure| diagnose::at(&scene.source, chown.span, failure))?)
         }
-        None => None,
+        _ => None,
     };
     let mode = match &request.chmod {
         Some(chmod) => Some(

@@ -196,6 +196,10 @@ fn row_98_owners() {
         ("me:staff", "500:50"),
         ("me:7", "500:7"),
         ("7:staff", "7:50"),
+        (":7", "0:7"),
+        (":staff", "0:50"),
+        ("me:", "500:600"),
+        (":", "0:0"),
     ] {
         let line = entry(&format!("COPY --chown={spec} a /x"), "x");
         assert_eq!(line, format!("x file \"A\" 640 {wanted} 100"), "{spec}");
@@ -208,7 +212,7 @@ fn row_99_unknown_owners_fail() {
     for (spec, message) in [
         ("nobody", "there is no user `nobody` in /etc/passwd of this stage"),
         ("me:nogroup", "there is no group `nogroup` in /etc/group of this stage"),
-        (":5", "`:5` is no owner"),
+        (":nogroup", "there is no group `nogroup` in /etc/group of this stage"),
     ] {
         let failure = on_base(&format!("COPY --chown={spec} a /x")).fails();
         assert_eq!(failure.message, message);
@@ -234,6 +238,9 @@ fn row_101_link_does_not_follow_links() {
     assert_eq!(entry("COPY --link a /link/x", "link/x"), "link/x file \"A\" 640 0:0 100");
     assert_eq!(entry("COPY --link a /tmp/x", "tmp"), "tmp dir 1777 7:8 0");
     assert_eq!(entry("COPY --link d /file", "file"), "file dir 755 0:0 0");
+    // What is in the way of something in a copied directory goes, too.
+    assert_eq!(entry("COPY d/sub/y /tmp/y/\nCOPY --link d/sub /tmp", "tmp/y"), "tmp/y file \"Y\" 644 0:0 0");
+    assert_eq!(entry("COPY a /tmp/sub\nCOPY --link d /tmp", "tmp/sub"), "tmp/sub dir 710 0:0 200");
 }
 
 #[test]
