@@ -1,5 +1,6 @@
 //! The work that is compared.
 
+mod promote;
 mod run;
 
 use std::cell::OnceCell;
@@ -21,11 +22,18 @@ pub(crate) struct Site {
     archive: tempfile::TempDir,
     /// Made when a case asks for it: it takes minutes.
     run: OnceCell<run::Scene>,
+    /// Likewise.
+    promote: OnceCell<promote::Scene>,
 }
+
+/// Counted runs of each tool, after one that is not counted.
+const RUNS: usize = 7;
 
 /// A piece of work, and the tools that can do it; the first is steprun.
 pub(crate) struct Case {
     pub name: &'static str,
+    /// Counted runs of each tool, after one that is not counted.
+    pub runs: usize,
     pub tools: Vec<Tool>,
 }
 
@@ -67,11 +75,16 @@ impl Site {
             many_files,
             first,
             run: OnceCell::new(),
+            promote: OnceCell::new(),
         }
     }
 
     fn run(&self) -> &run::Scene {
         self.run.get_or_init(run::Scene::new)
+    }
+
+    fn promote(&self) -> &promote::Scene {
+        self.promote.get_or_init(promote::Scene::new)
     }
 
     fn steprun(&self, words: &[&str]) -> Command {
@@ -144,6 +157,7 @@ pub(crate) fn all() -> Vec<Case> {
     let mut cases = vec![
         Case {
             name: "start",
+            runs: RUNS,
             tools: vec![
                 tool("steprun no-op step", "steprun", |site, _| {
                     vec![site.steprun(&[&components::hostile().to_string_lossy(), "nothing"])]
@@ -153,6 +167,7 @@ pub(crate) fn all() -> Vec<Case> {
         },
         Case {
             name: "build-one-file",
+            runs: RUNS,
             tools: vec![
                 tool("steprun build", "steprun", |site, run| site.build(&site.one_big_file, run, "w1")),
                 tool("tar + crane append + mutate", "crane", |site, run| {
@@ -162,6 +177,7 @@ pub(crate) fn all() -> Vec<Case> {
         },
         Case {
             name: "build-20000-files",
+            runs: RUNS,
             tools: vec![
                 tool("steprun build", "steprun", |site, run| site.build(&site.many_files, run, "w2")),
                 tool("tar + crane append + mutate", "crane", |site, run| {
@@ -171,6 +187,7 @@ pub(crate) fn all() -> Vec<Case> {
         },
         Case {
             name: "copy-in-registry",
+            runs: RUNS,
             tools: vec![
                 tool("steprun promote copy", "steprun", |site, run| {
                     let to = site.first.image(&format!("bench/p1-steprun-{run}:1"));
@@ -190,6 +207,7 @@ pub(crate) fn all() -> Vec<Case> {
         },
         Case {
             name: "copy-between-registries",
+            runs: RUNS,
             tools: vec![
                 tool("steprun promote copy", "steprun", |site, run| {
                     let to = site.second.image(&format!("bench/p2-steprun-{run}:1"));
@@ -208,6 +226,7 @@ pub(crate) fn all() -> Vec<Case> {
             ],
         },
     ];
+    cases.extend(promote::all());
     cases.extend(run::all());
     cases
 }

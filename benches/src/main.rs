@@ -11,9 +11,6 @@ use std::process::{Command, ExitCode};
 use cases::Case;
 use measure::{Cost, median};
 
-/// Counted runs of each tool, after one that is not counted.
-const RUNS: usize = 7;
-
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     println!("| case | tool | wall s | CPU s | MiB | wall / steprun | CPU / steprun |");
@@ -31,7 +28,7 @@ fn main() -> ExitCode {
 fn compare(site: &cases::Site, case: &Case) {
     let tools: Vec<_> = case.tools.iter().filter(|tool| cases::is_installed(tool.program)).collect();
     let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); tools.len()];
-    for run in 0..=RUNS {
+    for run in 0..=case.runs {
         for (tool, costs) in tools.iter().zip(&mut costs) {
             let commands: Vec<Command> = (tool.commands)(site, run);
             let mut total = Cost::default();

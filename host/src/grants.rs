@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use steprun_client::{Digest, RepositoryName, Selector};
+use steprun_client::{Digest, Namespace, RepositoryName, Selector};
 
 use crate::bindings::exported::{RegistryAccess, ValueKind};
 use crate::cli::arguments::{Arguments, ContextSource, ImageValue, SecretSource, Values};
@@ -179,6 +179,21 @@ fn collect_digests(json: &serde_json::Value, found: &mut HashSet<String>) {
     }
 }
 
+/// Fails unless one of the namespaces that a parameter names covers a repository which the step's input names.
+pub fn check_namespace(
+    parameter: &str,
+    granted: &[Namespace],
+    access: RegistryAccess,
+    wanted: &RepositoryName,
+) -> CallResult<()> {
+    if granted.iter().any(|namespace| namespace.covers(wanted)) {
+        return Ok(());
+    }
+    let remedy = format!("`--{parameter} {}` would grant it", Namespace::around(wanted));
+    let reason = format!("the step's input names it, and no `--{parameter}` covers it");
+    Err(CallError::denied(capability(access), wanted, reason, Some(remedy)))
+}
+
 /// One line of what arguments grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -284,6 +299,9 @@ fn grants_of(values: &Values) -> Vec<Grant> {
             .iter()
             .map(|image| Grant { capability: image_capability(image), subject: image_subject(image) })
             .collect(),
+        Values::Namespaces(namespaces, access) => each(capability(*access), namespaces, |namespace| {
+            format!("{namespace} and what is below, as the step's input names it")
+        }),
         Values::Catalogs(registries) => each("registry.catalog", registries, ToString::to_string),
         Values::Secrets(secrets) => each("secret.use", secrets, |secret| match &secret.source {
             SecretSource::File(path) => format!("{} ({})", secret.id, path.display()),
@@ -349,6 +367,13 @@ pub fn granted_by(kind: &ValueKind) -> Option<&'static str> {
             RegistryAccess::Pull => "reads from the repository, file or directory",
             RegistryAccess::Push => "reads from and writes to the repository, file or directory",
             RegistryAccess::Delete => "reads from, writes to and deletes in the repository, file or directory",
+        }),
+        ValueKind::Namespace(access) => Some(match access {
+            RegistryAccess::Pull => "reads from repositories there that the step's input names",
+            RegistryAccess::Push => "reads from and writes to repositories there that the step's input names",
+            RegistryAccess::Delete => {
+                "reads from, writes to and deletes in repositories there that the step's input names"
+            }
         }),
         ValueKind::Catalog => Some("lists the registry's repositories"),
         ValueKind::File(crate::bindings::exported::FileAccess::Read) => Some("reads the file"),

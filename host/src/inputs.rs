@@ -13,7 +13,7 @@ use crate::calls::{blocking, session, table_get, table_push};
 use crate::cli::arguments::{AgentValue, ContextSource, ImageValue, SecretSource, SecretValue, Values};
 use crate::context::DirectoryHandle;
 use crate::error::{CallError, CallResult};
-use crate::grants::Scope;
+use crate::grants::{self, Scope};
 use crate::local::LocalImages;
 use crate::outputs::{OutputDirectoryHandle, OutputFileHandle};
 use crate::registry::{CatalogHandle, Place, RepositoryHandle};
@@ -184,6 +184,18 @@ impl Host for State {
         let names = self.values(&name, of!(Values::Repositories))?;
         let handle = |(name, access)| RepositoryHandle { place: Place::Registry(name), access, scope: Scope::Whole };
         self.push_all(names.into_iter().map(handle).collect())
+    }
+
+    fn repository_in(&mut self, name: String, repository: String) -> CallResult<Resource<RepositoryHandle>> {
+        let (namespaces, access) = self.values(&name, |values| match values {
+            Values::Namespaces(namespaces, access) => Some((namespaces.clone(), *access)),
+            _ => None,
+        })?;
+        let wanted = repository.parse()?;
+        grants::check_namespace(&name, &namespaces, access, &wanted)?;
+        self.session.policies.check_repository(&wanted, access)?;
+        let handle = RepositoryHandle { place: Place::Registry(wanted), access, scope: Scope::Whole };
+        Ok(self.table.push(handle)?)
     }
 
     fn catalogs(&mut self, name: String) -> wasmtime::Result<Vec<Resource<CatalogHandle>>> {

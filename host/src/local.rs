@@ -13,6 +13,9 @@ use crate::error::{CallError, CallResult};
 use crate::outputs::{StoredBlob, references};
 use crate::store::parse_digest;
 
+/// The path that stands for standard input.
+const STANDARD_INPUT: &str = "-";
+
 /// Images in a file or directory.
 #[derive(Debug)]
 pub struct LocalImages {
@@ -38,8 +41,11 @@ struct Pending {
 }
 
 impl LocalImages {
-    /// Reads `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]` and `dir:DIR`; none for the name of an image in a registry.
+    /// Reads `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]`, `dir:DIR` and `-`, an archive on standard input; none for the name of an image in a registry.
     pub fn parse(typed: &str) -> Option<Self> {
+        if typed == STANDARD_INPUT {
+            return Some(Self::detected(typed.into()));
+        }
         let forms = [
             ("oci:", Form::Layout),
             ("oci-archive:", Form::OciArchive),
@@ -74,6 +80,11 @@ impl LocalImages {
         self.name.clone().unwrap_or_else(|| "latest".to_owned())
     }
 
+    /// Whether they are read from standard input.
+    pub fn is_standard_input(&self) -> bool {
+        self.path == Path::new(STANDARD_INPUT)
+    }
+
     fn is_archive(&self) -> bool {
         matches!(self.form, Some(Form::OciArchive | Form::DockerArchive))
     }
@@ -86,7 +97,7 @@ impl LocalImages {
         }
         let images = match self.form {
             Some(form) => Images::open(store, form, &self.path)?,
-            None if self.path == Path::new("-") => Images::of_stream(store, std::io::stdin(), "standard input")?,
+            None if self.is_standard_input() => Images::of_stream(store, std::io::stdin(), "standard input")?,
             None => Images::detect(store, &self.path)?,
         };
         Ok(Arc::clone(opened.insert(Arc::new(images))))
@@ -98,7 +109,7 @@ impl LocalImages {
         if let Some(document) = self.put_so_far(reference) {
             return Ok(Some((&document.descriptor).into()));
         }
-        let nothing = !self.path.exists() && self.path != Path::new("-");
+        let nothing = !self.path.exists() && !self.is_standard_input();
         if nothing || writable && (self.is_archive() || !self.is_begun()) {
             return Ok(None);
         }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use steprun_client::{Client, Config, Digest, Environment, Keychain, RepositoryName, RetryPolicy, TlsSettings};
+use steprun_client::{
+    Client, Config, Digest, Environment, Keychain, OnRequest, RepositoryName, RetryPolicy, TlsSettings,
+};
 use steprun_snapshot::{PrivateDirectory, Store};
 use wasmtime::component::ResourceTable;
 
@@ -153,7 +155,8 @@ pub fn client(options: &HostOptions, display: &Arc<Display>) -> steprun_client::
 
 fn client_config(options: &HostOptions, display: &Arc<Display>) -> Config {
     let variable = |name: &str| std::env::var_os(name);
-    let display = Arc::clone(display);
+    let (display, shown) = (Arc::clone(display), Arc::clone(display));
+    let on_request: OnRequest = Arc::new(move |line| shown.info(line));
     Config {
         user_agent: concat!("steprun/", env!("CARGO_PKG_VERSION")).to_owned(),
         keychain: Keychain::new(Environment::of_process()),
@@ -163,12 +166,14 @@ fn client_config(options: &HostOptions, display: &Arc<Display>) -> Config {
                 .iter()
                 .map(|c| (c.host.clone(), c.file.clone()))
                 .collect(),
+            all_insecure: options.insecure,
             insecure: options.insecure_registry.iter().cloned().collect(),
             system_file: variable("SSL_CERT_FILE").map(PathBuf::from),
             system_directories: variable("SSL_CERT_DIR").iter().flat_map(std::env::split_paths).collect(),
             ..TlsSettings::default()
         },
         retry: RetryPolicy { tries: options.registry_tries, ..RetryPolicy::default() },
+        on_request: options.verbose.then_some(on_request),
         on_warning: Some(Arc::new(move |host, warning| display.warn(&format!("{host}: {warning}")))),
         ..Config::default()
     }

@@ -81,6 +81,7 @@ macro_rules! case {
     ($name:literal, $line:ident) => {
         Case {
             name: $name,
+            runs: super::RUNS,
             tools: vec![
                 tool("steprun, userns", "steprun", |site, run| site.run().build(0, $line, run)),
                 tool("steprun, chroot", "runc", |site, run| site.run().build(1, $line, run)),

@@ -201,6 +201,7 @@ impl From<ports::ValueKind> for step::ValueKind {
             ports::ValueKind::Catalog => Self::Catalog,
             ports::ValueKind::Time => Self::Time,
             ports::ValueKind::Repository(access) => Self::Repository(access.into()),
+            ports::ValueKind::Namespace(access) => Self::Namespace(access.into()),
             ports::ValueKind::File(access) => Self::File(access.into()),
             ports::ValueKind::OutputDirectory => Self::OutputDirectory,
             ports::ValueKind::Secret => Self::Secret,

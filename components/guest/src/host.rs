@@ -72,6 +72,10 @@ impl Host for GuestHost {
         all(inputs::repositories(name))
     }
 
+    fn repository_in(&self, name: &str, repository: &str) -> Result<GuestRepository> {
+        Ok(inputs::repository_in(name, repository)?.into())
+    }
+
     fn catalogs(&self, name: &str) -> Vec<GuestCatalog> {
         all(inputs::catalogs(name))
     }

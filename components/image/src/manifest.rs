@@ -209,7 +209,8 @@ impl Index {
     }
 
     /// The first image for a platform. Attestations (`unknown/unknown`) are no images unless they are asked for. Where no image is for
-    /// the very variant and none was asked for, the first of the architecture is taken.
+    /// the very variant and none was asked for, the first of the architecture is taken. An entry that does not say its platform counts as
+    /// linux/amd64 where no other is (go-containerregistry, `childByPlatform`).
     ///
     /// # Errors
     /// If there is none, with the platforms that there are.
@@ -228,7 +229,15 @@ impl Index {
             let versions = images().filter_map(|found| Some((wanted.older_version(found.1)?, found)));
             versions.max_by_key(|(version, _)| *version).map(|(_, found)| found)
         };
-        exact.or_else(near).or_else(older).map(|(image, _)| image).ok_or_else(|| {
+        let unlabelled = || {
+            let is_document = |image: &&Descriptor| {
+                media_type::is_index(&image.media_type) || media_type::is_manifest(&image.media_type)
+            };
+            let usual = wanted.matches(&Platform::new("linux", "amd64", None));
+            self.manifests.iter().filter(|image| usual && image.platform.is_none()).find(is_document)
+        };
+        let named = exact.or_else(near).or_else(older).map(|(image, _)| image);
+        named.or_else(unlabelled).ok_or_else(|| {
             let available: Vec<String> = images().map(|(_, platform)| platform.to_string()).collect();
             Error::NoPlatform { wanted: wanted.to_string(), available: available.join(", ") }
         })

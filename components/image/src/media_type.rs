@@ -57,6 +57,12 @@ pub fn is_image_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG | "")
 }
 
+/// Whether it is a layer of a file system.
+pub fn is_layer(media_type: &str) -> bool {
+    let plain = matches!(media_type, OCI_LAYER | OCI_LAYER_GZIP | OCI_LAYER_ZSTD | DOCKER_LAYER | DOCKER_LAYER_GZIP);
+    plain || is_foreign(media_type)
+}
+
 /// Whether it is a layer that is fetched from its URLs and not pushed to registries.
 pub fn is_foreign(media_type: &str) -> bool {
     media_type.starts_with("application/vnd.oci.image.layer.nondistributable.")

@@ -69,6 +69,19 @@ fn an_index_gives_the_image_for_a_platform() {
 }
 
 #[test]
+fn an_entry_without_platform_is_the_usual_one_where_no_other_is() {
+    let unlabelled = Descriptor::new(media_type::OCI_MANIFEST, "sha256:unlabelled", 1);
+    let other = Descriptor::new("application/octet-stream", "sha256:other", 1);
+    let mut index = Index::new(vec![other, unlabelled, offered("linux/arm64")]);
+    let found =
+        |index: &Index, wanted: &str| index.image_for(&wanted.parse().unwrap()).ok().map(|image| image.digest.clone());
+    assert_eq!(found(&index, "linux/amd64").unwrap(), "sha256:unlabelled");
+    assert_eq!(found(&index, "linux/s390x"), None);
+    index.manifests.push(offered("linux/amd64"));
+    assert_eq!(found(&index, "linux/amd64").unwrap(), "sha256:linux/amd64");
+}
+
+#[test]
 fn an_index_is_narrowed_to_platforms() {
     let mut attestation = offered("unknown/unknown");
     attestation.digest = "sha256:about-arm64".into();

@@ -30,6 +30,7 @@ pub enum ValueKind {
     Image(RegistryAccess),
     Place(RegistryAccess),
     Repository(RegistryAccess),
+    Namespace(RegistryAccess),
     Catalog,
     Time,
     File(FileAccess),

@@ -517,6 +517,8 @@ pub trait Host: Clone {
     fn images(&self, name: &str) -> Vec<ImageArgument<Self::Repository>>;
     /// Granted repositories.
     fn repositories(&self, name: &str) -> Vec<Self::Repository>;
+    /// A repository that the step's input names, below a granted namespace.
+    fn repository_in(&self, name: &str, repository: &str) -> Result<Self::Repository>;
     /// Granted registries.
     fn catalogs(&self, name: &str) -> Vec<Self::Catalog>;
     /// Moments that were named.

@@ -1,8 +1,8 @@
 //! Commands about the file system of an image: `export`, `files`, `cat`.
 
 use serde_json::{Map, Value, json};
-use steprun_image::{Platform, time};
-use steprun_ports::{Failure, FileKind, Host, ImageArgument, OutputFile, Snapshot};
+use steprun_image::{Manifest, Platform, media_type, time};
+use steprun_ports::{Failure, FileKind, Host, ImageArgument, OutputFile, Repository, Snapshot};
 
 use crate::arguments::{full_name, image, missing, one_platform, wants_json};
 use crate::draft::Draft;
@@ -16,8 +16,16 @@ pub(crate) async fn of<H: Host>(
     image: &ImageArgument<H::Repository>,
     platform: &Platform,
 ) -> Result<H::Snapshot, Failure> {
-    let name = full_name(image);
     let manifest = fetch::one(image, platform).await?.manifest;
+    of_manifest(host, image, manifest).await
+}
+
+async fn of_manifest<H: Host>(
+    host: &H,
+    image: &ImageArgument<H::Repository>,
+    manifest: Manifest,
+) -> Result<H::Snapshot, Failure> {
+    let name = full_name(image);
     let draft = Draft::read(&image.repository, &name, manifest).await?;
     let snapshot = host.from_layers(&draft.with_diff_ids()).await;
     snapshot.map_err(|error| Failure::because(format!("can't read the layers of {name}"), error))
@@ -35,12 +43,17 @@ pub(crate) async fn files_of<H: Host>(
     Ok((snapshot, files))
 }
 
-/// `export`: all of it as a tar archive.
+/// `export`: all of it as a tar archive. What is no file system but one blob of another type is written as it is, as crane does.
 pub(crate) async fn export<H: Host>(host: &H) -> Result<(), Failure> {
     let image = image(host, "image")?;
     let file = host.output_files("tarball").into_iter().next().ok_or_else(|| missing("tarball"))?;
-    let snapshot = of(host, &image, &one_platform(host)?).await?;
-    let written = snapshot.export(&file).await;
+    let manifest = fetch::one(&image, &one_platform(host)?).await?.manifest;
+    let written = match manifest.layers.as_slice() {
+        [blob] if !media_type::is_layer(&blob.media_type) => {
+            file.write_blob(&image.repository.blob(&blob.port())).await
+        }
+        _ => of_manifest(host, &image, manifest).await?.export(&file).await,
+    };
     written.map_err(|error| Failure::because(format!("can't write {} to {}", full_name(&image), file.name()), error))
 }
 

@@ -7,6 +7,7 @@
 
 mod annotation;
 mod append;
+mod apply;
 mod arguments;
 mod blob;
 mod bundle;
@@ -25,8 +26,10 @@ mod layout;
 mod list;
 mod local;
 mod mutate;
+mod naming;
 mod pattern;
 mod plan;
+mod preview;
 mod pull;
 mod push;
 mod query;
@@ -56,14 +59,18 @@ use steprun_ports::{Failure, Host};
 pub async fn run(host: &impl Host) -> Result<(), Failure> {
     match host.command().as_str() {
         "append" => append::append(host).await,
+        "apply" => apply::apply(host).await,
         "blob" => blob::blob(host).await,
         "cat" => filesystem::cat(host).await,
         "catalog" => catalog::catalog(host).await,
         "config" => query::config(host).await,
         "copy" => copy::copy(host).await,
-        "delete" => edit::delete(host).await,
+        "delete" => naming::delete(host).await,
         "diff" => diff::diff(host).await,
         "digest" => query::digest(host).await,
+        "edit-config" => edit::config(host).await,
+        "edit-fs" => edit::file(host).await,
+        "edit-manifest" => edit::manifest(host).await,
         "export" => filesystem::export(host).await,
         "files" => filesystem::files(host).await,
         "flatten" => flatten::flatten(host).await,
@@ -73,7 +80,7 @@ pub async fn run(host: &impl Host) -> Result<(), Failure> {
         "layout-gc" => layout::collect_garbage(host).await,
         "ls" => query::list(host).await,
         "manifest" => query::manifest(host).await,
-        "move" => edit::r#move(host).await,
+        "move" => naming::r#move(host).await,
         "mutate" => mutate::mutate(host).await,
         "pull" => pull::pull(host).await,
         "push" => push::push(host).await,
@@ -82,7 +89,7 @@ pub async fn run(host: &impl Host) -> Result<(), Failure> {
         "retention" => retention::retention(host).await,
         "size" => size::size(host).await,
         "sync" => sync::sync(host).await,
-        "tag" => edit::tag(host).await,
+        "tag" => naming::tag(host).await,
         "tree" => referrers::tree(host).await,
         "validate" => validate::validate(host).await,
         "version" => query::version(host).await,

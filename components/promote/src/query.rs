@@ -79,7 +79,8 @@ fn summary(Descriptor { media_type, digest, size }: &Descriptor, document: &Docu
     summary
 }
 
-fn entry(descriptor: &steprun_image::Descriptor) -> Value {
+/// An entry of a manifest or index, for programs.
+pub(crate) fn entry(descriptor: &steprun_image::Descriptor) -> Value {
     let steprun_image::Descriptor { media_type, digest, size, platform, .. } = descriptor;
     let mut entry = json!({"digest": digest, "mediaType": media_type, "size": size});
     if let Some(platform) = platform {

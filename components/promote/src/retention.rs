@@ -1,15 +1,16 @@
 //! `retention`: which tags of a repository are kept.
 
+use serde_json::json;
 use steprun_image::{Config, Document, Platform, time};
 use steprun_ports::{Failure, Host, Level, Repository, Timestamp, concurrently};
 
-use crate::arguments::{full_name, jobs, missing};
+use crate::arguments::{full_name, jobs, missing, wants_json};
 use crate::copy::tagged;
 use crate::draft;
-use crate::edit::delete_tag;
 use crate::fetch;
+use crate::naming::delete_tag;
 use crate::pattern;
-use crate::query::{print, tags};
+use crate::query::{print, print_json, tags};
 
 /// What is kept. A tag goes only if nothing of it keeps the tag.
 struct Policy {
@@ -40,6 +41,9 @@ pub(crate) async fn retention<H: Host>(host: &H) -> Result<(), Failure> {
         concurrently(jobs, &old, |tag| delete_tag(host, &repository, tag)).await?;
     } else if !old.is_empty() {
         host.log(Level::Info, "nothing is deleted without --confirm");
+    }
+    if wants_json(host) {
+        return print_json(host, &json!({"name": repository.name(), "tags": old})).await;
     }
     let line = |tag: &String| format!("{}:{tag}\n", repository.name());
     print(host, old.iter().map(line).collect::<String>().as_bytes()).await

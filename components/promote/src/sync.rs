@@ -5,7 +5,8 @@ use steprun_ports::{Failure, Host, Repository, concurrently};
 use crate::arguments::{missing, platforms};
 use crate::copy::{Options, copy_tags, head, tagged};
 use crate::pattern;
-use crate::query::{print, tags};
+use crate::preview::{self, Copy};
+use crate::query::tags;
 use crate::semver::{Range, Version};
 use crate::transfer::Rules;
 
@@ -26,8 +27,12 @@ pub(crate) async fn sync<H: Host>(host: &H) -> Result<(), Failure> {
     wanted.retain(|tag| filter.takes(tag));
     let wanted = missing_tags(host, &from, &to, wanted, &options).await?;
     if host.flag("dry-run") {
-        let line = |(tag, digest): &(String, String)| format!("{}:{tag} {}:{tag} {digest}\n", from.name(), to.name());
-        return print(host, wanted.iter().map(line).collect::<String>().as_bytes()).await;
+        let copy = |(tag, digest): (String, String)| Copy {
+            source: format!("{}:{tag}", from.name()),
+            destination: format!("{}:{tag}", to.name()),
+            digest,
+        };
+        return preview::print(host, wanted.into_iter().map(copy).collect()).await;
     }
     let wanted: Vec<String> = wanted.into_iter().map(|(tag, _)| tag).collect();
     copy_tags(host, &from, &to, &wanted, &options).await

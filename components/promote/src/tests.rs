@@ -1,6 +1,8 @@
 //! Command lines against registries in memory.
 
+mod apply;
 mod change;
+mod edit;
 mod index;
 mod manage;
 mod places;

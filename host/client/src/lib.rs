@@ -11,6 +11,7 @@ mod client;
 mod error;
 mod exchange;
 mod keychain;
+mod namespace;
 mod reference;
 mod retry;
 mod secret;
@@ -20,14 +21,16 @@ mod verify;
 
 pub use auth::TokenAnswer;
 pub use client::{
-    Client, Config, Descriptor, Manifest, Mount, OnWarning, Progress, PushOutcome, Referrer, RemoteFile, UploadSession,
+    Client, Config, Descriptor, Manifest, Mount, OnRequest, OnWarning, Progress, PushOutcome, Referrer, RemoteFile,
+    UploadSession,
 };
 pub use error::{Error, Result};
 pub use keychain::{Credential, Environment, Keychain, KeychainError, Logins};
+pub use namespace::Namespace;
 pub use oci_spec::image::Digest;
 pub use reference::{Reference, ReferenceError, RegistryName, RepositoryName, Selector, Tag};
 pub use reqwest::Url;
 pub use retry::RetryPolicy;
 pub use secret::Secret;
-pub use source::{BlobSource, BoxReader, FileSource, OpenFuture};
+pub use source::{BlobSource, ByteStream, FileSource, OpenFuture};
 pub use transport::TlsSettings;

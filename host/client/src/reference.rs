@@ -32,7 +32,7 @@ pub struct ReferenceError {
 
 impl ReferenceError {
     /// Adds the input to a reason.
-    fn of<'a>(input: &'a str, expected: &'static str) -> impl Fn(String) -> Self + 'a {
+    pub(crate) fn of<'a>(input: &'a str, expected: &'static str) -> impl Fn(String) -> Self + 'a {
         move |reason| ReferenceError { input: input.to_owned(), expected, reason }
     }
 }
@@ -286,7 +286,7 @@ impl<'a> Parts<'a> {
 
 /// Whether the first component of a name is a registry: it has a dot or a port, or is `localhost` (distribution,
 /// `splitDockerDomain`).
-fn is_registry(first: &str) -> bool {
+pub(crate) fn is_registry(first: &str) -> bool {
     first.contains(['.', ':']) || first.eq_ignore_ascii_case("localhost")
 }
 
@@ -324,7 +324,7 @@ fn is_host_label(label: &str) -> bool {
 
 /// Checks a repository name: components of lower-case letters and digits, joined by `/`, with `.`, `_`, `__` or dashes
 /// between letters or digits.
-fn check_repository(repository: &str) -> Result<(), String> {
+pub(crate) fn check_repository(repository: &str) -> Result<(), String> {
     if repository.is_empty() {
         return Err("the repository is missing".to_owned());
     }

@@ -6,25 +6,30 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncSeekExt};
+use futures_util::{Stream, stream};
+use tokio::io::AsyncSeekExt;
+use tokio_util::io::ReaderStream;
 
-/// A reader over the bytes of a blob.
-pub type BoxReader = Box<dyn AsyncRead + Send + Unpin>;
+/// How many bytes of a file are in memory at once.
+const BUFFER: usize = 64 << 10;
+
+/// The bytes of a blob, piece by piece.
+pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// What [`BlobSource::open`] returns.
-pub type OpenFuture<'a> = Pin<Box<dyn Future<Output = io::Result<BoxReader>> + Send + 'a>>;
+pub type OpenFuture<'a> = Pin<Box<dyn Future<Output = io::Result<ByteStream>> + Send + 'a>>;
 
 /// Bytes that can be read more than once: an upload that broke off goes on from where the registry lost it.
 pub trait BlobSource: Send + Sync {
-    /// A reader over the bytes from `offset` (in bytes) to the end. Each call must read the same bytes.
+    /// The bytes from `offset` (in bytes) to the end. Each call must give the same bytes.
     fn open(&self, offset: u64) -> OpenFuture<'_>;
 }
 
 impl BlobSource for Bytes {
     fn open(&self, offset: u64) -> OpenFuture<'_> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.len());
-        let rest = self.slice(start..);
-        Box::pin(async move { Ok(Box::new(io::Cursor::new(rest)) as BoxReader) })
+        let rest: ByteStream = Box::pin(stream::iter([Ok(self.slice(start..))]));
+        Box::pin(std::future::ready(Ok(rest)))
     }
 }
 
@@ -41,7 +46,8 @@ impl BlobSource for FileSource {
             let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", self.path.display()));
             let mut file = tokio::fs::File::open(&self.path).await.map_err(named)?;
             file.seek(io::SeekFrom::Start(offset)).await.map_err(named)?;
-            Ok(Box::new(file) as BoxReader)
+            let bytes: ByteStream = Box::pin(ReaderStream::with_capacity(file, BUFFER));
+            Ok(bytes)
         })
     }
 }

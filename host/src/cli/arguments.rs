@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{ArgMatches, FromArgMatches};
-use steprun_client::{Digest, Reference, RegistryName, RepositoryName};
+use steprun_client::{Digest, Namespace, Reference, RegistryName, RepositoryName};
 
 use crate::bindings::exported::{self, Description, FileAccess, Parameter, RegistryAccess, ValueKind};
 use crate::cli::options::HostOptions;
@@ -35,6 +35,10 @@ pub struct ImageValue {
 }
 
 impl ImageValue {
+    fn is_standard_input(&self) -> bool {
+        matches!(&self.place, Place::Local(images) if images.is_standard_input())
+    }
+
     /// The repository that it is in, if it is in a registry.
     pub fn repository(&self) -> Option<&RepositoryName> {
         match &self.place {
@@ -91,6 +95,7 @@ pub enum Values {
     ContextDirectories(Vec<DirectoryHandle>),
     Images(Vec<ImageValue>),
     Repositories(Vec<(RepositoryName, RegistryAccess)>),
+    Namespaces(Vec<Namespace>, RegistryAccess),
     Catalogs(Vec<RegistryName>),
     /// In seconds since 1970.
     Times(Vec<i64>),
@@ -254,6 +259,10 @@ fn values(parameter: &Parameter, matches: &ArgMatches) -> Result<Values, Failure
         ValueKind::Repository(access) => Values::Repositories(
             texts().iter().map(|text| Ok((repository(name, text)?, *access))).collect::<Result<_, Failure>>()?,
         ),
+        ValueKind::Namespace(access) => Values::Namespaces(
+            each(texts(), |text| text.parse().map_err(|e| Failure::usage(format!("`{name}`: {e}"))))?,
+            *access,
+        ),
         ValueKind::File(FileAccess::Read) => Values::InputFiles(paths()),
         ValueKind::File(FileAccess::Write) => Values::OutputFiles(paths()),
         ValueKind::OutputDirectory => Values::OutputDirectories(paths()),
@@ -340,6 +349,7 @@ fn context_directory(parameter: &str, typed: &Path) -> Result<DirectoryHandle, F
 fn check_standard_input(values: &BTreeMap<String, Values>) -> Result<(), Failure> {
     let uses = |values: &Values| match values {
         Values::InputFiles(paths) => paths.iter().filter(|path| path.as_os_str() == "-").count(),
+        Values::Images(images) => images.iter().filter(|image| image.is_standard_input()).count(),
         values => {
             let directories = values.directories();
             directories.iter().filter(|handle| matches!(*handle.place, sources::Place::StandardInput)).count()
@@ -410,6 +420,10 @@ fn place(parameter: &str, typed: String, access: RegistryAccess) -> Result<Image
     match LocalImages::parse(&typed) {
         Some(images) if images.path().as_os_str().is_empty() => {
             Err(Failure::usage(format!("`{parameter}`: `{typed}` names no file or directory")))
+        }
+        Some(images) if images.is_standard_input() && access != RegistryAccess::Pull => {
+            Err(Failure::usage(format!("`{parameter}`: images can't be written to standard output by `-`"))
+                .hint("`promote pull IMAGE -` writes an archive there"))
         }
         Some(images) => {
             let tag = Some(images.tag());

@@ -250,11 +250,20 @@ pub fn called_as(mut arguments: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// crane's commands that no step can have, since they show credentials or serve: `steprun promote auth ...` is `steprun auth ...`, and so with
-/// `registry`.
+/// `registry`; `-c` of `crane pull` is `--store`.
 pub fn of_host(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    let word = |at: usize| arguments.get(at).and_then(|word| word.to_str());
-    if word(1) == Some("promote") && matches!(word(2), Some("auth" | "registry")) {
-        arguments.remove(1);
+    if arguments.get(1).is_none_or(|step| step != "promote") {
+        return arguments;
+    }
+    // Flags may stand before the command; their values, which can't be told from commands here, are no such words.
+    match arguments[2..].iter().position(|word| word == "auth" || word == "registry" || word == "pull") {
+        Some(at) if arguments[2 + at] == "pull" => {
+            arguments[2 + at..].iter_mut().filter(|word| *word == "-c").for_each(|word| *word = "--store".into());
+        }
+        Some(at) if arguments[2..2 + at].iter().all(|word| word.to_string_lossy().starts_with('-')) => {
+            arguments.remove(1);
+        }
+        _ => {}
     }
     arguments
 }

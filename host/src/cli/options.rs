@@ -74,6 +74,14 @@ pub struct HostOptions {
     #[arg(long, value_name = "FILE")]
     pub policy: Vec<PathBuf>,
 
+    /// Tell each request to a registry on standard error
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Speak plain HTTP or unverified TLS with every registry
+    #[arg(long)]
+    pub insecure: bool,
+
     /// Speak plain HTTP or unverified TLS with this registry (repeatable)
     #[arg(long, value_name = "HOST[:PORT]", visible_alias = "skip-tls-verify-registry")]
     pub insecure_registry: Vec<String>,
@@ -95,7 +103,7 @@ pub struct HostOptions {
     pub max_memory: u64,
 
     /// Where layers and tables of contents are kept between runs
-    #[arg(long, value_name = "DIR", env = "STEPRUN_STORE")]
+    #[arg(long, value_name = "DIR", env = "STEPRUN_STORE", aliases = ["cache_path", "cache-path"])]
     pub store: Option<PathBuf>,
 
     /// Append results to a file as `NAME=VALUE` lines (GitLab dotenv, `$GITHUB_OUTPUT`)

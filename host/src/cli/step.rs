@@ -69,6 +69,13 @@ fn with_parameters(mut command: Command, described: &exported::Command) -> Resul
         let taken = |name: &str| {
             host.get_arguments().any(|arg| arg.get_long() == Some(name) || name == "help" || name == "version")
         };
+        let short_taken = |short| host.get_arguments().any(|arg| arg.get_short() == Some(short) || short == 'h');
+        if parameter.short.is_some_and(short_taken) {
+            let (name, short) = (&parameter.name, parameter.short.unwrap_or_default());
+            return Err(Failure::usage(format!(
+                "the step describes `-{short}` for its parameter `{name}`, which is the host's own"
+            )));
+        }
         let twice = described.parameters[..index].iter().any(|other| other.name == parameter.name);
         if !is_name(&parameter.name) || taken(&parameter.name) || twice {
             let name = &parameter.name;
@@ -127,6 +134,10 @@ fn flag(arg: Arg, parameter: &Parameter) -> Arg {
         .value_name("BOOL")
         .hide_possible_values(true)
         .value_parser(clap::value_parser!(bool));
+    let arg = match &parameter.default {
+        Some(default) => arg.default_value(default.clone()),
+        None => arg,
+    };
     match &parameter.environment {
         Some(variable) => arg.env(variable.clone()),
         None => arg,
@@ -146,6 +157,7 @@ fn parser(parameter: &Parameter) -> Result<ValueParser, Failure> {
         | ValueKind::Image(_)
         | ValueKind::Place(_)
         | ValueKind::Repository(_)
+        | ValueKind::Namespace(_)
         | ValueKind::Catalog
         | ValueKind::Time
         | ValueKind::Secret
@@ -192,6 +204,7 @@ pub fn kind_name(kind: &ValueKind) -> String {
         ValueKind::Catalog => "catalog".to_owned(),
         ValueKind::Time => "time".to_owned(),
         ValueKind::Repository(of) => format!("repository({})", access(of)),
+        ValueKind::Namespace(of) => format!("namespace({})", access(of)),
         ValueKind::File(FileAccess::Read) => "file(read)".to_owned(),
         ValueKind::File(FileAccess::Write) => "file(write)".to_owned(),
         ValueKind::OutputDirectory => "output-directory".to_owned(),

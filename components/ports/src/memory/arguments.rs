@@ -146,7 +146,7 @@ impl Arguments {
     }
 
     pub(super) fn flag(&self, name: &str) -> bool {
-        !self.plain(name, |kind| *kind == ValueKind::Flag).is_empty()
+        self.plain(name, |kind| *kind == ValueKind::Flag).last().is_some_and(|text| text != "false")
     }
 
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
@@ -192,6 +192,13 @@ impl Arguments {
     pub(super) fn repositories(&self, name: &str) -> (RegistryAccess, Vec<String>) {
         self.get(name, |kind| match kind {
             ValueKind::Repository(access) => Some(*access),
+            _ => None,
+        })
+    }
+
+    pub(super) fn namespaces(&self, name: &str) -> (RegistryAccess, Vec<String>) {
+        self.get(name, |kind| match kind {
+            ValueKind::Namespace(access) => Some(*access),
             _ => None,
         })
     }

@@ -274,6 +274,22 @@ impl Host for MemoryHost {
             .collect()
     }
 
+    fn repository_in(&self, name: &str, repository: &str) -> Result<MemoryRepository> {
+        let (access, namespaces) = self.state().arguments.namespaces(name);
+        let full = super::reference::full_name(repository);
+        let below =
+            |namespace: &&String| full.strip_prefix(namespace.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        if namespaces.iter().find(below).is_none() {
+            return Err(Error::Denied(Denial {
+                capability: "registry".into(),
+                subject: full,
+                reason: format!("no --{name} covers it"),
+                remedy: None,
+            }));
+        }
+        Ok(MemoryRepository::new(self.clone(), full, access))
+    }
+
     fn catalogs(&self, name: &str) -> Vec<MemoryCatalog> {
         let registries = self.state().arguments.catalogs(name);
         registries.into_iter().map(|registry| MemoryCatalog { host: self.clone(), registry }).collect()

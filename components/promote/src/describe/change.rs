@@ -5,7 +5,17 @@ use steprun_ports::{Arity, Command, FileAccess, Parameter, RegistryAccess, Value
 use super::{command, foreign, image, jobs, output, platform, platforms, repeated_required, tag, text};
 
 pub(super) fn commands() -> Vec<Command> {
-    vec![append(), flatten(), index_append(), index_filter(), mutate(), rebase()]
+    vec![
+        append(),
+        edit_config(),
+        edit_fs(),
+        edit_manifest(),
+        flatten(),
+        index_append(),
+        index_filter(),
+        mutate(),
+        rebase(),
+    ]
 }
 
 /// The image that is changed, and overwritten unless the result gets another name.
@@ -94,6 +104,61 @@ fn mutate() -> Command {
     )
 }
 
+/// What replaces a part of an image.
+fn content(summary: &'static str) -> Parameter {
+    Parameter::operand("content", ValueKind::File(FileAccess::Read), "FILE", summary)
+        .arity(Arity::Optional)
+        .default("-")
+}
+
+fn edit_config() -> Command {
+    command(
+        "edit-config",
+        "Replaces the config of an image",
+        "Overwrites the image, or pushes the result under another name, and prints that name. Layers stay as they are.\n\n\
+         steprun promote config registry.example/app:v1 | jq '.config.User=\"1000\"' | steprun promote edit config registry.example/app:v1",
+        vec![
+            changed("Image to change"),
+            content("The new config, `-` for standard input"),
+            tag(),
+            foreign(),
+            jobs(),
+            platform("Which image of an index to take, linux/amd64 by default"),
+        ],
+    )
+}
+
+fn edit_manifest() -> Command {
+    command(
+        "edit-manifest",
+        "Replaces the manifest or index of an image",
+        "Overwrites the image, or pushes the result under another name, and prints that name. What the new manifest refers to has to be in \
+         the repository that the image is in.",
+        vec![changed("Image to change"), content("The new manifest, `-` for standard input"), tag(), foreign(), jobs()],
+    )
+}
+
+fn edit_fs() -> Command {
+    let filename = Parameter::option("filename", ValueKind::Text, "PATH", "File to replace or add").short('f');
+    command(
+        "edit-fs",
+        "Replaces or adds a file of an image",
+        "Adds a layer with the file. It keeps mode and owner; a new file belongs to root and is for all to read and to execute. Symlinks are \
+         followed inside of the image. Of an index, every image gets the file unless --platform narrows it to one. Overwrites the image, \
+         or pushes the result under another name, and prints that name.\n\n\
+         echo 'ENABLED=0' | steprun promote edit fs registry.example/app:v1 -f /etc/default/motd-news",
+        vec![
+            changed("Image to change"),
+            content("The file's new content, `-` for standard input"),
+            filename.arity(Arity::Required),
+            tag(),
+            foreign(),
+            jobs(),
+            platform("Change one image of an index, and leave the others out"),
+        ],
+    )
+}
+
 fn flatten() -> Command {
     command(
         "flatten",
@@ -135,12 +200,8 @@ fn rebase() -> Command {
 
 fn index_append() -> Command {
     let manifest = base("manifest", "Image to add; of an index, all of its images").short('m');
-    let flatten = Parameter::option(
-        "flatten",
-        ValueKind::Choice(&["true", "false"]),
-        "BOOL",
-        "Whether an index that is added gives its images; else it is added itself",
-    );
+    let flatten =
+        Parameter::flag("flatten", "Take the images of an index that is added; with =false it is added itself");
     command(
         "index-append",
         "Adds images to an index",

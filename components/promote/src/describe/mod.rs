@@ -13,11 +13,26 @@ pub fn describe() -> Description {
     let mut commands: Vec<Command> =
         [change::commands(), move_around::commands(), query::commands()].into_iter().flatten().collect();
     commands.sort_by_key(|command| command.name);
+    commands.iter_mut().for_each(add_global);
     Description {
         name: "promote",
         version: env!("CARGO_PKG_VERSION"),
         summary: "Copies, tags, inspects and changes images in registries",
         commands,
+    }
+}
+
+/// Flags that crane has for all commands, where they change nothing: scripts give them to each.
+fn add_global(command: &mut Command) {
+    let global = [
+        platform("No effect here: for scripts that give it to each command"),
+        Parameter::flag("allow-nondistributable-artifacts", "No effect here: for scripts that give it to each command"),
+    ];
+    let parameters = &mut command.parameters;
+    for parameter in global {
+        if !parameters.iter().any(|own| own.name == parameter.name) {
+            parameters.push(parameter);
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use steprun_ports::{Arity, Command, FileAccess, Parameter, RegistryAccess, ValueKind};
 
-use super::{command, foreign, image, jobs, platform, platforms, repeated_required, repository, text};
+use super::{command, foreign, format, image, jobs, platform, platforms, repeated_required, repository, text};
 
 pub(super) fn commands() -> Vec<Command> {
-    vec![copy(), delete(), layout_gc(), r#move(), pull(), push(), retention(), sync(), tag()]
+    vec![apply(), copy(), delete(), layout_gc(), r#move(), pull(), push(), retention(), sync(), tag()]
 }
 
 fn copy() -> Command {
@@ -71,11 +71,50 @@ fn sync() -> Command {
             text("include", "PATTERN", "Take tags that fit; all if absent").repeated(),
             text("exclude", "PATTERN", "Leave tags out that fit").repeated(),
             text("semver", "RANGE", "Take tags that are versions of this range: `^1.4`, `>=1.2 <2`, `1.2 || 3`"),
-            Parameter::flag("dry-run", "Print what would be copied: source, destination and digest"),
+            dry_run(),
+            format("How --dry-run prints it"),
             Parameter::flag("no-clobber", "Leave tags alone that the destination has").short('n'),
             foreign(),
             jobs(),
             platforms("Copy these images of an index: one or several platforms, comma-separated"),
+        ],
+    )
+}
+
+const fn dry_run() -> Parameter {
+    Parameter::flag("dry-run", "Print what would be copied: source, destination and digest")
+}
+
+fn apply() -> Command {
+    let file =
+        Parameter::operand("file", ValueKind::File(FileAccess::Read), "FILE", "The images and where they belong");
+    let namespace = |name, access, summary| {
+        let option = Parameter::option(name, ValueKind::Namespace(access), "REGISTRY[/PATH]", summary);
+        repeated_required(option)
+    };
+    command(
+        "apply",
+        "Brings the images that a file lists to the registries that it lists",
+        "Tags that stand for the right image are left alone, those that are missing are made. A tag that stands for another image is an \
+         error: nothing is overwritten, nothing is deleted, and all is compared before anything is written. The file names registries, \
+         but what may be used of them is said by --from and --to alone.\n\n\
+         [[registries]]\n\
+         name = \"registry.example/testing\"\n\
+         source = true\n\n\
+         [[registries]]\n\
+         name = \"registry.example/stable\"\n\n\
+         [[images]]\n\
+         name = \"app\"\n\
+         digests = { \"sha256:...\" = [\"1.0\", \"latest\"] }\n\n\
+         steprun promote apply images.toml --from registry.example/testing --to registry.example/stable",
+        vec![
+            file,
+            namespace("from", RegistryAccess::Pull, "Where the file may take images from: all repositories below"),
+            namespace("to", RegistryAccess::Push, "Where the file may bring images to: all repositories below"),
+            dry_run(),
+            format("How --dry-run prints it"),
+            foreign(),
+            jobs(),
         ],
     )
 }
@@ -174,6 +213,7 @@ fn retention() -> Command {
                 "Keep images that are not older: `30d`, or that were made on this date or later: `2026-01-31`",
             ),
             Parameter::flag("confirm", "Delete; without it the tags are only printed"),
+            format("How to print the tags"),
             jobs(),
         ],
     )

@@ -169,7 +169,7 @@ fn index_list() -> Command {
         "index-list",
         "Prints what an index holds",
         "",
-        vec![image("image", RegistryAccess::Pull, "INDEX", "Index to read")],
+        vec![image("image", RegistryAccess::Pull, "INDEX", "Index to read"), format("How to print it")],
     )
 }
 

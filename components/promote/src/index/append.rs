@@ -27,7 +27,7 @@ pub(crate) async fn append<H: Host>(host: &H) -> Result<(), Failure> {
     };
     let mut known: BTreeSet<String> =
         parts.iter().flat_map(|part| &part.entries).map(|entry| entry.digest.clone()).collect();
-    let flatten = host.texts("flatten").iter().all(|word| word == "true");
+    let flatten = host.flag("flatten");
     for image in host.images("manifest") {
         let mut entries = entries(&image, flatten).await?;
         entries.retain(|entry| known.insert(entry.digest.clone()));

@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::stream;
 use oci_spec::image::Digest;
-use tokio_util::io::StreamReader;
 
 use super::pull::BlobStream;
 use super::{Client, Mount, Progress, PushOutcome};
 use crate::exchange::Exchange;
 use crate::verify::Verifier;
-use crate::{BlobSource, BoxReader, OpenFuture, RepositoryName, Result};
+use crate::{BlobSource, ByteStream, OpenFuture, RepositoryName, Result};
 
 impl Client {
     /// Makes a blob of the repository `from`, of any registry, available in `to` by the cheapest way: it is there, a mount, a
@@ -27,16 +26,24 @@ impl Client {
         size: u64,
         progress: &Progress,
     ) -> Result<PushOutcome> {
+        // A mount of what is there succeeds too, so that it need not be asked for first.
+        let session = match from.registry() == to.registry() {
+            true => match self.mount(to, digest, from).await? {
+                Mount::Mounted => return Ok(PushOutcome::Mounted),
+                Mount::NotMounted(session) => Some(session),
+            },
+            false => None,
+        };
         if self.blob_exists(to, digest).await? {
+            if let Some(session) = session {
+                // It is cleaned up by the registry in time, where it can't be cancelled.
+                let _ = self.cancel(session).await;
+            }
             return Ok(PushOutcome::Existing);
         }
-        let session = if from.registry() == to.registry() {
-            match self.mount(to, digest, from).await? {
-                Mount::Mounted => return Ok(PushOutcome::Mounted),
-                Mount::NotMounted(session) => session,
-            }
-        } else {
-            self.start_upload(to).await?
+        let session = match session {
+            Some(session) => session,
+            None => self.start_upload(to).await?,
         };
         let source = RegistrySource {
             exchange: Arc::clone(&self.exchange),
@@ -73,7 +80,7 @@ impl BlobSource for RegistrySource {
             let next = blob.next().await.map_err(io::Error::other)?;
             Ok::<_, io::Error>(next.map(|bytes| (bytes, blob)))
         });
-        let reader: BoxReader = Box::new(StreamReader::new(Box::pin(bytes)));
-        Box::pin(std::future::ready(Ok(reader)))
+        let bytes: ByteStream = Box::pin(bytes);
+        Box::pin(std::future::ready(Ok(bytes)))
     }
 }

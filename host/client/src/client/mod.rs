@@ -26,6 +26,9 @@ use upload::UploadPlace;
 /// Called with a registry and the text of a warning that it sent (`Warning: 299`), once for each text.
 pub type OnWarning = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
+/// Called after each request with a line about it: method, URL without its query, status or why there is none, milliseconds.
+pub type OnRequest = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// How a [`Client`] behaves.
 #[derive(Clone)]
 pub struct Config {
@@ -46,6 +49,8 @@ pub struct Config {
     pub upload_chunk: Option<u64>,
     /// What to do with warnings.
     pub on_warning: Option<OnWarning>,
+    /// What to do with lines about requests.
+    pub on_request: Option<OnRequest>,
 }
 
 impl Default for Config {
@@ -60,6 +65,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(60),
             upload_chunk: None,
             on_warning: None,
+            on_request: None,
         }
     }
 }

@@ -3,16 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use tokio::io::AsyncReadExt;
-use tokio_util::io::ReaderStream;
+use futures_util::{Stream, StreamExt, stream};
 
 use crate::client::Progress;
 use crate::transport::Activity;
-use crate::{BlobSource, Error};
-
-/// How many bytes of a blob are in memory at once, besides what the connection buffers.
-const BUFFER: usize = 64 << 10;
+use crate::{BlobSource, ByteStream, Error};
 
 /// What a request carries. Every kind can be sent again.
 #[derive(Clone)]
@@ -52,14 +47,13 @@ impl Part<'_> {
     /// Opens the source. The stream ends with an error if the source is shorter than `length`.
     pub(crate) async fn stream(&self, activity: &Activity, failure: &SourceFailure) -> Result<reqwest::Body, Error> {
         let opened = self.source.open(self.offset).await;
-        let reader = opened.map_err(|e| source_error(&self.subject, e))?;
+        let bytes = opened.map_err(|e| source_error(&self.subject, e))?;
         let (activity, failure) = (activity.clone(), failure.clone());
         let (progress, subject) = (self.progress.clone(), self.subject.clone());
         let end = self.offset + self.length;
         let mut position = self.offset;
-        let chunks = ReaderStream::with_capacity(reader.take(self.length), BUFFER);
         let ended = futures_util::stream::iter([None]);
-        let body = chunks.map(Some).chain(ended).filter_map(move |chunk| {
+        let body = taken(bytes, self.length).map(Some).chain(ended).filter_map(move |chunk| {
             let checked = match chunk {
                 Some(Ok(bytes)) => {
                     position += bytes.len() as u64;
@@ -83,6 +77,19 @@ impl Part<'_> {
         });
         Ok(reqwest::Body::wrap_stream(body))
     }
+}
+
+/// The first `length` bytes of a stream, in the pieces that it gives: they are not copied.
+fn taken(bytes: ByteStream, length: u64) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    stream::try_unfold((bytes, length), |(mut bytes, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let Some(mut piece) = bytes.next().await.transpose()? else { return Ok(None) };
+        piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        let left = left - piece.len() as u64;
+        Ok(Some((piece, (bytes, left))))
+    })
 }
 
 /// An error of a source: its own words, or the error of the registry that it is read from.

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, WARNING};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::body::{Body, SourceFailure};
-use crate::client::OnWarning;
+use crate::client::{OnRequest, OnWarning};
 use crate::transport::hosts::is_machine_local;
 use crate::transport::{Activity, NoAnswer, Transport, authority};
 use crate::{Config, Error, Result, RetryPolicy};
@@ -55,6 +56,7 @@ pub(crate) struct Wire {
     pub(crate) transport: Transport,
     pub(crate) retry: RetryPolicy,
     on_warning: Option<OnWarning>,
+    on_request: Option<OnRequest>,
     warned: Mutex<HashSet<(String, String)>>,
 }
 
@@ -64,6 +66,7 @@ impl Wire {
             transport: Transport::new(config)?,
             retry: config.retry.clone(),
             on_warning: config.on_warning.clone(),
+            on_request: config.on_request.clone(),
             warned: Mutex::default(),
         })
     }
@@ -79,7 +82,10 @@ impl Wire {
         for _ in 0..LONGEST_CHAIN {
             let own = current.origin() == url.origin();
             let authorization = authorization.filter(|_| own);
-            let response = self.send(&current, outgoing, authorization).await?;
+            let started = Instant::now();
+            let answer = self.send(&current, outgoing, authorization).await;
+            self.tell(&outgoing.method, &current, &answer, started);
+            let response = answer?;
             self.collect_warnings(&response);
             match redirect(&outgoing.method, &response) {
                 None => return Ok(Answer { response, own }),
@@ -128,6 +134,18 @@ impl Wire {
             Some(error) => Err(Failure::Final(error)),
             None => answer.map_err(Failure::NoAnswer),
         }
+    }
+
+    /// Tells of a request. The query is left out: it may hold a signature that stands for a credential.
+    fn tell(&self, method: &Method, url: &Url, answer: &std::result::Result<Response, Failure>, started: Instant) {
+        let Some(on_request) = &self.on_request else { return };
+        let outcome = match answer {
+            Ok(response) => response.status().as_u16().to_string(),
+            Err(Failure::NoAnswer(none)) => none.reason.clone(),
+            Err(Failure::Final(error)) => error.to_string(),
+        };
+        let place = format!("{}://{}{}", url.scheme(), authority(url), url.path());
+        on_request(&format!("{method} {place} {outcome} {} ms", started.elapsed().as_millis()));
     }
 
     /// Passes on each warning once (distribution-spec, "Warnings").

@@ -69,6 +69,7 @@ enum Trust {
 pub(crate) struct Transport {
     authorities: Authorities,
     insecure: BTreeSet<String>,
+    all_insecure: bool,
     user_agent: String,
     connect_timeout: Duration,
     pub(crate) idle_timeout: Duration,
@@ -100,6 +101,7 @@ impl Transport {
         Ok(Transport {
             authorities: Authorities::load(&config.tls)?,
             insecure: config.tls.insecure.iter().map(lower).collect(),
+            all_insecure: config.tls.all_insecure,
             user_agent: config.user_agent.clone(),
             connect_timeout: config.connect_timeout,
             idle_timeout: config.idle_timeout,
@@ -130,7 +132,7 @@ impl Transport {
     }
 
     fn is_insecure(&self, registry: &str) -> bool {
-        self.insecure.contains(registry)
+        self.all_insecure || self.insecure.contains(registry)
     }
 
     /// Asks a host once which of the two it speaks.

@@ -25,6 +25,8 @@ pub struct TlsSettings {
     pub registry_certificates: Vec<(String, PathBuf)>,
     /// Hosts, with the port if there is one, whose certificate is not verified and which may be spoken to without TLS.
     pub insecure: BTreeSet<String>,
+    /// The same for every host.
+    pub all_insecure: bool,
     /// A PEM file that replaces the system's authorities, as `SSL_CERT_FILE` does.
     pub system_file: Option<PathBuf>,
     /// Directories of PEM files that replace the system's authorities, as `SSL_CERT_DIR` does.

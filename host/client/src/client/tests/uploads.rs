@@ -272,7 +272,19 @@ async fn copies_inside_a_registry_are_mounts() {
         .copy_blob(&repository(&host, "a"), &repository(&host, "r"), &sha256(BLOB), 36, &Progress::none())
         .await;
     assert_eq!(copied.unwrap(), PushOutcome::Mounted);
-    assert_eq!(methods(&registry.server), "HEAD POST");
+    assert_eq!(methods(&registry.server), "POST");
+}
+
+#[tokio::test]
+async fn what_is_there_is_not_copied_where_nothing_can_be_mounted() {
+    let registry = Registry::start(|_, _| None).await;
+    *registry.stored.lock().unwrap() = Some(BLOB.to_vec());
+    let host = registry.server.host();
+    let copied = client()
+        .copy_blob(&repository(&host, "a"), &repository(&host, "r"), &sha256(BLOB), 36, &Progress::none())
+        .await;
+    assert_eq!(copied.unwrap(), PushOutcome::Existing);
+    assert_eq!(methods(&registry.server), "POST HEAD DELETE");
 }
 
 /// A source registry whose first answer breaks off.
