@@ -263,3 +263,39 @@ fn a_cache_outlives_the_build() {
         assert_eq!(std::fs::read_to_string(root.join("all")).unwrap(), "1\n2\n");
     });
 }
+
+/// A base stays unpacked in the store: what a command did to it, a failing one too, is undone for the next build.
+#[test]
+fn a_base_is_what_it_was_for_the_next_build() {
+    const DAMAGE: [(&str, bool); 2] = [
+        (
+            "echo x >> /etc/passwd && chmod 700 /etc && chown 5:6 /home && rm -r /root && ln -s /etc /root && mkdir /new",
+            true,
+        ),
+        ("rm /bin/ls && echo half > /bin/ls && exit 9", false),
+    ];
+    let scene = Scene::new(
+        "RUN ls -lnR /bin /home /root > /list && stat -c %a:%u:%g /etc >> /list\nRUN cat /etc/passwd /bin/ls > /all",
+    );
+    let damage = DAMAGE.map(|(line, works)| (Scene::new(&format!("RUN {line}")), works));
+    let damaged: Vec<_> = damage.iter().map(|(scene, _)| scene.context.path()).collect();
+    each(Place::RUNGS, |place| {
+        let build = |inside: &Inside| {
+            let call = scene.call(inside, &[]).env("SOURCE_DATE_EPOCH", "1600000000");
+            call.run().succeeded();
+            layers(&scene.registry, "app:1")
+        };
+        let fresh = build(&scene.enter(place));
+        let sees: Vec<&Path> = damaged.iter().copied().chain([scene.context.path()]).collect();
+        let inside = place.enter(&sees);
+        for (damage, works) in &damage {
+            let outcome = damage.call(&inside, &[]).run();
+            if *works {
+                outcome.succeeded()
+            } else {
+                outcome.exited(9)
+            };
+            assert_eq!(build(&inside), fresh, "{place:?}");
+        }
+    });
+}

@@ -1,6 +1,7 @@
-//! RUN on each rung of the ladder, beside the same command in a plain chroot: what the sandbox, and the layer that it makes, cost.
+//! RUN on each rung of the ladder, beside the same command in a plain chroot: what the sandbox costs.
 //!
-//! The chroot neither finds out what changed nor packs it, so the ratio of a short command is that of the whole build.
+//! RUN stands in a stage that no image holds, so that what changed is found and kept, but not packed; one case has it packed and pushed as well.
+//! The time of a build that runs `true` is what a build costs besides its command.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,9 +16,11 @@ const SOURCES: usize = 150;
 /// The packages are fetched before, so that the network is not measured.
 const PREPARE: &str = "RUN rm -f /etc/apt/apt.conf.d/docker-clean; apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev make && apt-get install -y --download-only --no-install-recommends curl git";
 
-const NOTHING: &str = "true";
-const INSTALL: &str = "apt-get install -y --no-download --no-install-recommends curl git > /tmp/log 2>&1";
-const COMPILE: &str = "cp -r /src /made && make -s -C /made -j2";
+const NOTHING: Build = Build { line: "true", packed: false };
+const INSTALL: Build =
+    Build { line: "apt-get install -y --no-download --no-install-recommends curl git > /tmp/log 2>&1", packed: false };
+const COMPILE: Build = Build { line: "cp -r /src /made && make -s -C /made -j2", packed: false };
+const IMAGE: Build = Build { packed: true, ..INSTALL };
 
 /// Where RUN is measured: an image with a compiler and packages, unpacked for the chroot, and a place for each rung.
 pub(crate) struct Scene {
@@ -25,7 +28,14 @@ pub(crate) struct Scene {
     work: tempfile::TempDir,
     root: PathBuf,
     inside: [Inside; 3],
-    contexts: Vec<(&'static str, Context)>,
+    contexts: Vec<(Build, Context)>,
+}
+
+/// A command, and what is made of its file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Build {
+    line: &'static str,
+    packed: bool,
 }
 
 impl Scene {
@@ -47,21 +57,23 @@ impl Scene {
         builder.build(context.path(), &registry.image("bench:1"), &["--allow-net"]).run().succeeded();
         let work = tempfile::tempdir().expect("a temporary directory can be made");
         let root = unpack(&layout_of(&registry, "bench:1", work.path()), "image", work.path());
-        let dockerfile = |line| Context::with_dockerfile(&format!("FROM {}\nRUN {line}\n", registry.image("bench:1")));
-        let contexts: Vec<_> = [NOTHING, INSTALL, COMPILE].map(|line| (line, dockerfile(line))).into();
+        let context = |build: Build| (build, Context::with_dockerfile(&build.dockerfile(&registry.image("bench:1"))));
+        let contexts: Vec<_> = [NOTHING, INSTALL, COMPILE, IMAGE].map(context).into();
         let sees: Vec<_> = contexts.iter().map(|(_, context)| context.path()).collect();
         let inside = Place::RUNGS.map(|place| place.enter(&sees));
         Self { work, root, inside, contexts, registry }
     }
 
-    fn build(&self, rung: usize, line: &str, run: usize) -> Vec<Command> {
-        let (_, context) = self.contexts.iter().find(|(known, _)| *known == line).expect("a line of this file");
+    fn build(&self, rung: usize, build: Build, run: usize) -> Vec<Command> {
+        let (_, context) = self.contexts.iter().find(|(known, _)| *known == build).expect("a build of this file");
         let image = self.registry.image(&format!("bench/run-{rung}-{run}:1"));
-        vec![self.inside[rung].build(context.path(), &image, &[]).into_command()]
+        // Of another value there is no result of an earlier run.
+        let turn = format!("TURN={run}");
+        vec![self.inside[rung].build(context.path(), &image, &["--build-arg", &turn]).into_command()]
     }
 
     /// On an overlay, so that each run begins with the same files, in namespaces that end with it.
-    fn chroot(&self, line: &str) -> Vec<Command> {
+    fn chroot(&self, Build { line, .. }: Build) -> Vec<Command> {
         let script = "mount -t tmpfs none \"$1\"; mkdir \"$1/upper\" \"$1/work\" \"$1/merged\"; \
                       mount -t overlay -o \"lowerdir=$2,upperdir=$1/upper,workdir=$1/work\" none \"$1/merged\"; \
                       mount -t proc none \"$1/merged/proc\"; mount --rbind /dev \"$1/merged/dev\"; exec chroot \"$1/merged\" /bin/sh -c \"$3\"";
@@ -76,17 +88,25 @@ impl Scene {
     }
 }
 
-/// A case of one line by all rungs and the chroot.
+impl Build {
+    fn dockerfile(self, base: &str) -> String {
+        let Self { line, packed } = self;
+        let image = if packed { "" } else { "FROM scratch\nCOPY --from=work /etc/passwd /\n" };
+        format!("FROM {base} AS work\nARG TURN\nRUN {line}\n{image}")
+    }
+}
+
+/// A case of one build by all rungs and the chroot.
 macro_rules! case {
-    ($name:literal, $line:ident) => {
+    ($name:literal, $build:ident) => {
         Case {
             name: $name,
             runs: super::RUNS,
             tools: vec![
-                tool("steprun, userns", "steprun", |site, run| site.run().build(0, $line, run)),
-                tool("steprun, chroot", "runc", |site, run| site.run().build(1, $line, run)),
-                tool("steprun, supervised", "runc", |site, run| site.run().build(2, $line, run)),
-                tool("plain chroot", "unshare", |site, _| site.run().chroot($line)),
+                tool("steprun, userns", "steprun", |site, run| site.run().build(0, $build, run)),
+                tool("steprun, chroot", "runc", |site, run| site.run().build(1, $build, run)),
+                tool("steprun, supervised", "runc", |site, run| site.run().build(2, $build, run)),
+                tool("plain chroot", "unshare", |site, _| site.run().chroot($build)),
             ],
         }
     };
@@ -98,5 +118,10 @@ fn tool(name: &'static str, program: &'static str, commands: fn(&Site, usize) ->
 
 /// The cases.
 pub(crate) fn all() -> Vec<Case> {
-    vec![case!("run-nothing", NOTHING), case!("run-install", INSTALL), case!("run-compile", COMPILE)]
+    vec![
+        case!("run-nothing", NOTHING),
+        case!("run-install", INSTALL),
+        case!("run-install-image", IMAGE),
+        case!("run-compile", COMPILE),
+    ]
 }

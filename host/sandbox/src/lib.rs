@@ -9,6 +9,7 @@
 mod attach;
 mod error;
 mod frame;
+mod kept;
 pub mod launch;
 mod network;
 pub mod probe;

@@ -70,7 +70,7 @@ fn task(request: Request, _session: Option<Session>, stop: OwnedFd) -> Result<Re
         Task::Run(run) => self::run(&store, &request.session, request.rung, *run, stop),
         Task::Clean => {
             for (path, _lock) in session::abandoned(store.root()) {
-                clean(&path).map_err(doing("remove what an earlier build left behind"))?;
+                clean(&store, &path).map_err(doing("remove what an earlier build left behind"))?;
             }
             Ok(Reply::Done)
         }
@@ -90,7 +90,8 @@ fn run(store: &Store, session: &Path, rung: Rung, run: Run, stop: OwnedFd) -> Re
             chain.extend(changes.clone());
             workspace.keep(chain);
         }
-        _ => workspace.discard(),
+        Ok(_) => workspace.keep_base(),
+        Err(_) => workspace.discard(),
     }
     outcome.map(|(exit, changes)| Reply::Ended { exit, changes })
 }
@@ -128,12 +129,12 @@ fn ready(
     Ok((ran.exit, changes))
 }
 
-/// Removes an abandoned session with its workspaces.
-fn clean(session: &Path) -> io::Result<()> {
+/// Removes an abandoned session. Bases of its workspaces go back into the store.
+fn clean(store: &Store, session: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(session)? {
         let path = entry?.path();
         if path.is_dir() {
-            workspace::remove(&path)?;
+            workspace::end(store, &path)?;
         }
     }
     steprun_snapshot::disk::remove(session)

@@ -15,9 +15,12 @@ use steprun_snapshot::disk::{self, Index, Limits, Owned, Owners, Owning, State};
 use steprun_snapshot::{Link, Snapshot, Store};
 
 use crate::error::{Result, doing};
+use crate::kept;
 use crate::rung::{self, Ownership, Rung};
 use crate::stack::Stack;
 
+/// In a workspace, the root file system where it is a plain directory.
+pub(crate) const ROOT: &str = "root";
 const LOCK: &str = "lock";
 const STATE: &str = "state";
 
@@ -26,6 +29,8 @@ const STATE: &str = "state";
 struct Held {
     /// Diff IDs of the file system, base first.
     chain: Vec<String>,
+    /// A command failed half way: nothing but the base below is of use.
+    spent: bool,
     /// Directories of an overlay; none where the file system is one plain directory.
     stack: Option<Stack>,
     owners: Owners,
@@ -60,7 +65,7 @@ impl Workspace {
             let path = entry?.path();
             let Some((lock, held)) = idle(&path) else { continue };
             let better = best.as_ref().is_none_or(|best| best.held.chain.len() < held.chain.len());
-            if chain.starts_with(&held.chain) && better {
+            if !held.spent && chain.starts_with(&held.chain) && better {
                 best = Some(Self { path, rung, held, _lock: lock });
             }
         }
@@ -94,15 +99,17 @@ impl Workspace {
     /// Makes it hold a file system, `snapshot`, of which `wanted` are the layers.
     pub(crate) fn prepare(&mut self, store: &Store, wanted: &[Link], snapshot: &Snapshot) -> Result<Root> {
         let Some(mut stack) = self.held.stack.take() else {
-            let path = self.path.join("root");
-            make(&path)?;
+            let path = self.path.join(ROOT);
+            if self.held.chain.is_empty() {
+                self.begin_plain(store, wanted, snapshot)?;
+            }
             self.bring_up_to_date(store, wanted, snapshot, &path)?;
             return Ok(Root { path, upper: None });
         };
         if self.held.chain.is_empty() {
-            let layers = wanted.iter().take_while(|link| link.layer.is_some()).count();
-            self.held.chain = chain_of(&wanted[..layers]);
-            stack.begin(base(store, &self.path, &wanted[..layers])?);
+            let layers = layers_of_base(wanted);
+            self.held.chain = chain_of(layers);
+            stack.begin(base(store, &self.path, layers)?);
         }
         if self.held.chain.len() < wanted.len() {
             // In a directory of its own, so that the command's changes are alone in theirs.
@@ -114,6 +121,18 @@ impl Workspace {
         self.held.stack = Some(stack);
         let (path, upper) = mounted.keep();
         Ok(Root { path, upper: Some(upper) })
+    }
+
+    /// Gets the base, alone in a plain directory.
+    fn begin_plain(&mut self, store: &Store, wanted: &[Link], snapshot: &Snapshot) -> Result<()> {
+        let layers = layers_of_base(wanted);
+        if layers.is_empty() {
+            return make(&self.path.join(ROOT));
+        }
+        let base = if layers == wanted { snapshot.clone() } else { Snapshot::from_links(store, layers)? };
+        self.held.owners = kept::provide(store, &self.path, self.rung, layers, &base)?;
+        self.held.chain = chain_of(layers);
+        Ok(())
     }
 
     fn bring_up_to_date(&mut self, store: &Store, wanted: &[Link], snapshot: &Snapshot, root: &Path) -> Result<()> {
@@ -174,6 +193,19 @@ impl Workspace {
     /// Says what it holds now, so that the next run can take it. A failure to say so costs time only.
     pub(crate) fn keep(mut self, chain: Vec<String>) {
         self.held.chain = chain;
+        self.say();
+    }
+
+    /// After a command that failed: an unpacked base is good for the next session.
+    pub(crate) fn keep_base(mut self) {
+        if self.held.stack.is_some() {
+            return self.discard();
+        }
+        self.held.spent = true;
+        self.say();
+    }
+
+    fn say(&self) {
         if let Ok(held) = postcard::to_stdvec(&self.held) {
             // Without it the workspace counts as broken and is made anew.
             let _ = fs::write(self.path.join(STATE), held);
@@ -187,9 +219,18 @@ impl Workspace {
     }
 }
 
+/// Ends a workspace: its base goes back into the store, all else is removed. One whose run was cut short goes as a whole.
+pub(crate) fn end(store: &Store, path: &Path) -> io::Result<()> {
+    rung::recover(&path.join(ROOT))?;
+    if idle(path).is_some() {
+        kept::give_back(store, path);
+    }
+    disk::remove(path)
+}
+
 /// Removes a workspace that nobody uses. What its run had moved into its root goes home first.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    rung::recover(&path.join("root"))?;
+fn remove(path: &Path) -> io::Result<()> {
+    rung::recover(&path.join(ROOT))?;
     disk::remove(path)
 }
 
@@ -210,6 +251,12 @@ pub(crate) fn owning(rung: Rung, table: &mut Owners) -> Owning<'_> {
     }
 }
 
+/// The layers that came with an image: what is above them changes from build to build.
+fn layers_of_base(links: &[Link]) -> &[Link] {
+    let count = links.iter().take_while(|link| link.layer.is_some()).count();
+    &links[..count]
+}
+
 /// The diff IDs of a file system.
 pub(crate) fn chain_of(links: &[Link]) -> Vec<String> {
     links.iter().map(|link| link.diff_id.to_string()).collect()
@@ -225,9 +272,8 @@ fn idle(path: &Path) -> Option<(File, Held)> {
 
 /// The directory of a base, unpacked for user namespaces; made where it is missing. It is built apart and then renamed, so it is whole or not there.
 fn base(store: &Store, workspace: &Path, links: &[Link]) -> Result<PathBuf> {
-    let name = steprun_snapshot::sha256(chain_of(links).join(" ").as_bytes());
     let bases = store.root().join("bases");
-    let path = bases.join(format!("userns-{}", name.digest()));
+    let path = bases.join(format!("userns-{}", kept::digest(links)));
     if path.is_dir() {
         return Ok(path);
     }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::place::Place;
 use super::walk::{Hidden, Stamp, walk};
 use crate::Result;
@@ -11,8 +13,8 @@ use crate::Result;
 /// Two changes within this time can have the same stamp: before Linux 6.13, files got the time of the last timer tick.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How a directory looked at a moment: what the kernel says of each file, by path.
-#[derive(Debug)]
+/// How a directory looked at a moment: what the kernel says of each file, by path. Another process may be told, as long as the machine runs.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Index {
     entries: HashMap<Vec<u8>, Stamp>,
     /// Not before the last of them was looked at.

@@ -175,7 +175,7 @@ impl<'a> Look<'a> {
 }
 
 /// Whether every process that may write a file may see the attribute, in a user namespace too.
-fn is_common(attribute: &[u8]) -> bool {
+pub(super) fn is_common(attribute: &[u8]) -> bool {
     attribute == b"security.capability" || (attribute.starts_with(b"user.") && !is_overlay(attribute))
 }
 

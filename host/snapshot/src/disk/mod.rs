@@ -12,6 +12,7 @@ mod make;
 mod place;
 mod plan;
 mod remove;
+mod restore;
 mod same;
 mod scan;
 mod settle;
@@ -31,6 +32,7 @@ use crate::Xattrs;
 pub use changes::Changes;
 pub use index::Index;
 pub use remove::remove;
+pub use restore::restore;
 pub use scan::{Owned, Scan, State, changes};
 pub use write::{Limits, write};
 
@@ -64,4 +66,14 @@ pub enum Owning<'a> {
     },
     /// Into the table. On disk all is this process's own, and at least readable and writable for it.
     Table(&'a mut Owners),
+}
+
+impl<'a> Owning<'a> {
+    /// The way, and the table that goes with it.
+    fn into_parts(self) -> (settle::How, &'a mut Owners) {
+        match self {
+            Self::Real { table, userns } => (settle::How::Real { userns }, table),
+            Self::Table(table) => (settle::How::Table, table),
+        }
+    }
 }

@@ -5,15 +5,17 @@ use std::mem::MaybeUninit;
 
 use rustix::fs::{FileType, OFlags, RawDir, Statx, makedev};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::place::Place;
 use super::target::Target;
 use crate::{Error, Result, Timestamp, name};
 
 /// What changes when a file does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp {
     pub(super) key: (u64, u64),
+    #[serde(with = "kind")]
     pub(super) kind: FileType,
     /// 0 to 0o7777.
     pub(super) mode: u32,
@@ -52,6 +54,20 @@ impl Stamp {
     /// Whether the same file has both stamps, whatever was done to it.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         self.key == other.key && self.born == other.born && self.kind == other.kind
+    }
+}
+
+/// A kind of file as the bits of a mode.
+mod kind {
+    use rustix::fs::{FileType, RawMode};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(kind: &FileType, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u32(kind.as_raw_mode())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<FileType, D::Error> {
+        RawMode::deserialize(from).map(FileType::from_raw_mode)
     }
 }
 

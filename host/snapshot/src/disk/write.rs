@@ -9,7 +9,7 @@ use super::make::Maker;
 use super::place::Place;
 use super::plan::{Batch, Plan, RegularFile};
 use super::settle::{How, Record, record};
-use super::{Owning, remove};
+use super::{Owners, Owning, remove};
 use crate::content::Content;
 use crate::tar::sparse::Segment;
 use crate::{Error, Result, Snapshot, parallel};
@@ -44,18 +44,20 @@ pub fn write(from: &Snapshot, to: &Snapshot, root: &Path, owning: Owning<'_>, li
     let plan = Plan::new(from.tree(), to.tree())?;
     limits.check(&plan)?;
     let place = Place::open(root)?;
-    let (how, table) = match owning {
-        Owning::Real { table, userns } => (How::Real { userns }, table),
-        Owning::Table(table) => (How::Table, table),
-    };
-    let mut maker = Maker::new(&place, how);
+    let (how, table) = owning.into_parts();
+    carry_out(&plan, &place, how, table)
+}
+
+/// Does what was planned.
+pub(super) fn carry_out(plan: &Plan, place: &Place, how: How, table: &mut Owners) -> Result<()> {
+    let mut maker = Maker::new(place, how);
     for path in &plan.removed {
-        remove::below(&place, path)?;
+        remove::below(place, path)?;
     }
     for directory in plan.directories.iter().filter(|directory| directory.new) {
         maker.directory(&directory.path)?;
     }
-    for records in parallel::map(&plan.batches, |batch| batch.write(Maker::new(&place, how))) {
+    for records in parallel::map(&plan.batches, |batch| batch.write(Maker::new(place, how))) {
         record(table, records?);
     }
     for (path, leaf) in &plan.specials {
@@ -74,7 +76,8 @@ pub fn write(from: &Snapshot, to: &Snapshot, root: &Path, owning: Owning<'_>, li
 }
 
 impl Limits {
-    fn check(self, plan: &Plan) -> Result<()> {
+    /// Fails with [`Error::Invalid`] where a plan is beyond them.
+    pub(super) fn check(self, plan: &Plan) -> Result<()> {
         if plan.entries > self.entries {
             return Err(Error::Invalid(format!(
                 "the file system has {} entries to write, more than the limit of {}",

@@ -4,6 +4,7 @@ mod chain;
 mod hostile;
 mod overlay;
 mod removal;
+mod restore;
 mod scan;
 mod write;
 
