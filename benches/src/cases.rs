@@ -1,5 +1,6 @@
 //! The work that is compared.
 
+mod build;
 mod promote;
 mod run;
 
@@ -9,18 +10,17 @@ use std::process::Command;
 
 use serde_json::json;
 
-use steprun_tests::{Base, Context, Layer, Registry, binary, components};
+use steprun_tests::{Base, Layer, Registry, binary, components};
 
-/// The place where the work is done: two registries, a base image, contexts.
+/// The place where the work is done: two registries and a base image.
 pub(crate) struct Site {
     first: Registry,
     second: Registry,
     binary: PathBuf,
     store: tempfile::TempDir,
-    one_big_file: Context,
-    many_files: Context,
-    archive: tempfile::TempDir,
-    /// Made when a case asks for it: it takes minutes.
+    /// Made when a case asks for it.
+    build: OnceCell<build::Scene>,
+    /// Likewise; it takes minutes.
     run: OnceCell<run::Scene>,
     /// Likewise.
     promote: OnceCell<promote::Scene>,
@@ -54,26 +54,12 @@ impl Site {
         Base::new(json!({ "Cmd": ["sh"] }))
             .layer(Layer::new().directory("usr", 0o755, (0, 0)).file("usr/filler", 0o644, (0, 0), &filler))
             .push(&first, "library/base:1");
-        let dockerfile =
-            |copy: &str| format!("FROM {}\nCOPY {copy}\nENV MODE=prod\nLABEL a=b\n", first.image("library/base:1"));
-        // Half of it random, half compressible, as binaries are.
-        let mut program = pseudo_random(10 * MIB);
-        program.extend(b"some compressible payload text\n".repeat(10 * MIB / 31));
-        let one_big_file =
-            Context::with_dockerfile(&dockerfile("app.bin /usr/local/bin/app")).file("app.bin", &program);
-        let mut many_files = Context::with_dockerfile(&dockerfile("tree /app/"));
-        for index in 0..20_000 {
-            let content = format!("module {index} {}", "lorem ipsum dolor ".repeat(80));
-            many_files = many_files.file(&format!("tree/d{}/f{index}.js", index % 2000), content);
-        }
         Self {
             second: Registry::plain(),
             binary: binary(),
             store: tempfile::tempdir().expect("a temporary directory can be made"),
-            archive: tempfile::tempdir().expect("a temporary directory can be made"),
-            one_big_file,
-            many_files,
             first,
+            build: OnceCell::new(),
             run: OnceCell::new(),
             promote: OnceCell::new(),
         }
@@ -91,24 +77,6 @@ impl Site {
         let mut command = Command::new(&self.binary);
         command.args(words).env("STEPRUN_STORE", self.store.path());
         command
-    }
-
-    fn build(&self, context: &Context, run: usize, name: &str) -> Vec<Command> {
-        let destination = self.first.image(&format!("bench/{name}-steprun-{run}:1"));
-        vec![self.steprun(&["build", "-c", &context.path().to_string_lossy(), "-d", &destination])]
-    }
-
-    /// The no-unpack reference: tar, `crane append`, `crane mutate`.
-    fn crane_build(&self, context: &Context, path: &str, run: usize, name: &str) -> Vec<Command> {
-        let tar = self.archive.path().join(format!("{name}.tar"));
-        let destination = self.first.image(&format!("bench/{name}-crane-{run}:1"));
-        let mut pack = Command::new("tar");
-        pack.arg("-C").arg(context.path()).arg("-cf").arg(&tar).arg(path);
-        let mut append = Command::new("crane");
-        append.args(["append", "-b", &self.first.image("library/base:1"), "-t", &destination, "-f"]).arg(&tar);
-        let mut mutate = Command::new("crane");
-        mutate.args(["mutate", &destination, "--env", "MODE=prod", "--label", "a=b"]);
-        vec![pack, append, mutate]
     }
 }
 
@@ -166,26 +134,6 @@ pub(crate) fn all() -> Vec<Case> {
             ],
         },
         Case {
-            name: "build-one-file",
-            runs: RUNS,
-            tools: vec![
-                tool("steprun build", "steprun", |site, run| site.build(&site.one_big_file, run, "w1")),
-                tool("tar + crane append + mutate", "crane", |site, run| {
-                    site.crane_build(&site.one_big_file, "app.bin", run, "w1")
-                }),
-            ],
-        },
-        Case {
-            name: "build-20000-files",
-            runs: RUNS,
-            tools: vec![
-                tool("steprun build", "steprun", |site, run| site.build(&site.many_files, run, "w2")),
-                tool("tar + crane append + mutate", "crane", |site, run| {
-                    site.crane_build(&site.many_files, "tree", run, "w2")
-                }),
-            ],
-        },
-        Case {
             name: "copy-in-registry",
             runs: RUNS,
             tools: vec![
@@ -227,6 +175,7 @@ pub(crate) fn all() -> Vec<Case> {
         },
     ];
     cases.extend(promote::all());
+    cases.extend(build::all());
     cases.extend(run::all());
     cases
 }

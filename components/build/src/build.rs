@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use steprun_ports::{Commit, Directory, Failure, Host, Level, Repository, concurrently};
+use steprun_ports::{Commit, Directory, Failure, Host, Level, concurrently};
 
 use crate::arguments::Arguments;
 use crate::assemble::{Image, assemble};
 use crate::bases::Bases;
-use crate::cache::{Cache, Key};
+use crate::cache::Cache;
 use crate::findings::findings;
 use crate::job::Job;
 use crate::load::{Loaded, load};
@@ -55,7 +55,7 @@ async fn build<H: Host + 'static>(host: &H, arguments: &Arguments<H>, jobs: Vec<
 
     let Some((first, plan)) = jobs.first().zip(plans.first()) else { return Ok(()) };
     let in_image = plan::chain(first.input(), plan.target)?;
-    let cache = Rc::new(Cache::open(host, &arguments.caching, &scope(arguments, first)).await);
+    let cache = Rc::new(Cache::of(host, arguments, &first.source.name).await);
     let stages = Stages::new(jobs.clone(), shared(&jobs, &bases), in_image, cache.clone());
     let built = stages.build(&plans.iter().map(|plan| plan.stages.clone()).collect::<Vec<_>>()).await;
     if built.is_err() {
@@ -78,14 +78,6 @@ async fn build<H: Host + 'static>(host: &H, arguments: &Arguments<H>, jobs: Vec<
     publish::publish(host, &arguments.outputs, &product).await?;
     cache.export().await;
     Ok(())
-}
-
-/// What tells this build's records in a cache from those of others, so that a repository can serve several.
-fn scope<H: Host>(arguments: &Arguments<H>, job: &Job<H>) -> Key {
-    let image = arguments.outputs.names.first().map(|name| name.repository.name()).unwrap_or_default();
-    let target = arguments.target.clone().unwrap_or_default();
-    let platforms = arguments.platforms.iter().map(ToString::to_string);
-    Key::of("scope", [image, job.source.name.clone(), target].into_iter().chain(platforms))
 }
 
 /// Resolves images and says what breaks lint rules, before anything is built. Why an image can't be had is said by the stage that needs it.

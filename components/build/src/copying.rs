@@ -53,6 +53,9 @@ impl<H: Host + 'static> Step<'_, H> {
     ) -> Result<&'static str, Failure> {
         let request = self.request(stage, instruction, copy, name == "ADD")?;
         self.check_sources(&request, name)?;
+        if self.stages.only_looks() && request.sources.iter().any(|text| Remote::of(&text.value).is_some()) {
+            return Err(diagnose::failed(&self.source, instruction.span, "what is fetched is not known before it is"));
+        }
         let producer = self.origin(copy).await?;
         let scene = Scene {
             host: self.job.host.clone(),

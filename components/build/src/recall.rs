@@ -35,6 +35,9 @@ impl<H: Host + 'static> Step<'_, H> {
         let (key, in_image) = (inputs.key(), self.stages.in_image(self.stage));
         let record = self.recall(instruction, inputs, &key, false).await;
         stage.key = key.clone();
+        if self.stages.note(self.place(), record.is_some()) {
+            return Ok("");
+        }
         let Some(Record { content, newest }) = record else {
             let changed = place.await?;
             let newest = changed.as_ref().map(|(_, newest)| *newest);
@@ -73,7 +76,12 @@ impl<H: Host + 'static> Step<'_, H> {
         created_by: &str,
     ) -> Option<&'static str> {
         let key = inputs.key();
-        let record = self.recall(instruction, inputs, &key, true).await?;
+        let record = self.recall(instruction, inputs, &key, true).await;
+        if self.stages.note(self.place(), record.is_some()) {
+            stage.key = key;
+            return Some("");
+        }
+        let record = record?;
         match record.content {
             Content::Unchanged => stage.unchanged(created_by.to_owned()),
             Content::Layer(layer) => {
@@ -87,6 +95,11 @@ impl<H: Host + 'static> Step<'_, H> {
         Some(CACHED)
     }
 
+    /// Where the instruction stands in the Dockerfile; triggers stand elsewhere.
+    fn place(&self) -> Option<(usize, usize, usize)> {
+        (!self.trigger).then_some((self.job.number, self.stage, self.number))
+    }
+
     async fn recall(
         &self,
         instruction: &Instruction,
@@ -96,7 +109,7 @@ impl<H: Host + 'static> Step<'_, H> {
     ) -> Option<Record<H::Blob>> {
         let cache = &self.stages.cache;
         let record = cache.recall(key, is_command).await;
-        if record.is_none() {
+        if record.is_none() && !self.stages.only_looks() {
             let names = [self.source.name.clone(), self.stages.label(self.job, self.stage)];
             cache.missed(&Slot::new(names, self.number), &self.label(instruction), inputs).await;
         }

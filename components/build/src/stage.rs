@@ -145,7 +145,8 @@ async fn perform<H: Host + 'static>(
     stage: &mut Stage<H>,
     instruction: &Instruction,
 ) -> Result<(), Failure> {
-    let task = step.works(instruction).then(|| step.job.host.task(&step.label(instruction)));
+    let shown = step.works(instruction) && !step.stages.only_looks();
+    let task = shown.then(|| step.job.host.task(&step.label(instruction)));
     let note = step.perform(stage, instruction).await?;
     if let Some(task) = task {
         task.finish(note);

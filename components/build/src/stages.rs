@@ -1,6 +1,7 @@
 //! All stages of a build, side by side: each is built once, when somebody asks for it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -39,14 +40,48 @@ pub(crate) struct Stages<H: Host> {
     /// What was given to be done besides.
     later: RefCell<Vec<LocalBoxFuture<'static, Result<(), Failure>>>>,
     pub(crate) cache: Rc<Cache<H>>,
+    /// Where nothing is to be done: which results are in the cache.
+    looks: Option<RefCell<Looks>>,
 }
+
+/// Whether the result of an instruction is in the cache, by the numbers of job, stage and instruction.
+pub(crate) type Looks = BTreeMap<(usize, usize, usize), bool>;
 
 impl<H: Host + 'static> Stages<H> {
     /// Nothing is done before [`Stages::build`].
     pub(crate) fn new(jobs: Vec<Rc<Job<H>>>, shared: Vec<bool>, in_image: Vec<bool>, cache: Rc<Cache<H>>) -> Rc<Self> {
         let slots = jobs.iter().flat_map(|_| &shared).map(|_| Slot::Idle).collect();
         let (queue, later) = (RefCell::default(), RefCell::default());
-        Rc::new(Self { jobs, shared, slots: RefCell::new(slots), queue, in_image, later, cache })
+        Rc::new(Self { jobs, shared, slots: RefCell::new(slots), queue, in_image, later, cache, looks: None })
+    }
+
+    /// Looks for the results of all instructions of some stages, and does nothing. What can't be told without doing something is left out.
+    pub(crate) async fn look(
+        jobs: &[Rc<Job<H>>],
+        shared: Vec<bool>,
+        cache: Rc<Cache<H>>,
+        needed: &[Vec<usize>],
+    ) -> Looks {
+        let in_image = vec![false; shared.len()];
+        let stages = Self::new(jobs.to_vec(), shared, in_image, cache);
+        let Ok(stages) = Rc::try_unwrap(stages) else { return Looks::new() };
+        let stages = Rc::new(Self { looks: Some(RefCell::default()), ..stages });
+        // Why a stage can't be built is for the build to say.
+        let _ = stages.build(needed).await;
+        stages.looks.as_ref().map(RefCell::take).unwrap_or_default()
+    }
+
+    /// Whether nothing is to be done.
+    pub(crate) fn only_looks(&self) -> bool {
+        self.looks.is_some()
+    }
+
+    /// Notes that an instruction's result is in the cache, or that it isn't, where that is all that is wanted.
+    pub(crate) fn note(&self, place: Option<(usize, usize, usize)>, is_there: bool) -> bool {
+        if let (Some(looks), Some(place)) = (&self.looks, place) {
+            looks.borrow_mut().insert(place, is_there);
+        }
+        self.only_looks()
     }
 
     /// Whether a stage's layers are part of the image.

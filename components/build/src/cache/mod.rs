@@ -20,6 +20,8 @@ pub(crate) use self::arguments::{Caching, OPTIONS};
 pub(crate) use self::key::{Inputs, Key};
 pub(crate) use self::record::{Content, Record};
 
+use crate::arguments::Arguments;
+
 /// The place of an instruction in a Dockerfile: where the inputs of its last run are kept, so that a miss can be explained.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot(String);
@@ -44,9 +46,17 @@ pub(crate) struct Cache<H: Host> {
 }
 
 impl<H: Host> Cache<H> {
-    /// Reads the caches in repositories. One that can't be read is a warning: builds go on without. `scope` tells this build's records from those of
-    /// others in the same repository.
-    pub(crate) async fn open(host: &H, arguments: &Rc<Caching<H>>, scope: &Key) -> Self {
+    /// Reads the caches in repositories. One that can't be read is a warning: builds go on without.
+    pub(crate) async fn of(host: &H, arguments: &Arguments<H>, dockerfile: &str) -> Self {
+        // What tells this build's records from those of others, so that a repository can serve several.
+        let image = arguments.outputs.names.first().map(|name| name.repository.name()).unwrap_or_default();
+        let target = arguments.target.clone().unwrap_or_default();
+        let platforms = arguments.platforms.iter().map(ToString::to_string);
+        let scope = Key::of("scope", [image, dockerfile.to_owned(), target].into_iter().chain(platforms));
+        Self::open(host, &arguments.caching, &scope).await
+    }
+
+    async fn open(host: &H, arguments: &Rc<Caching<H>>, scope: &Key) -> Self {
         let tag = registry::tag(scope);
         let mut imported = BTreeMap::new();
         if arguments.reads {

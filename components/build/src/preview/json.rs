@@ -48,5 +48,6 @@ fn stage(stage: &StagePreview) -> Value {
 }
 
 fn instruction(instruction: &InstructionPreview) -> Value {
-    json!({ "line": instruction.line, "text": instruction.text, "takes": instruction.takes })
+    let InstructionPreview { line, text, takes, cached } = instruction;
+    json!({ "line": line, "text": text, "takes": takes, "cached": cached })
 }

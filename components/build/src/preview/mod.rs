@@ -14,11 +14,13 @@ use steprun_ports::{Failure, Host};
 use self::needs::Need;
 use crate::arguments::Arguments;
 use crate::bases::Bases;
+use crate::cache::Cache;
 use crate::copy::Remote;
 use crate::job::Job;
 use crate::mode::PlanFormat;
 use crate::plan::{self, Base, From, Plan, Taker};
 use crate::shared::shared;
+use crate::stages::{Looks, Stages};
 
 /// What is printed.
 struct Preview {
@@ -63,6 +65,8 @@ struct InstructionPreview {
     text: String,
     /// What it takes from elsewhere.
     takes: Vec<String>,
+    /// Whether its result is in the cache; none where it has no result of its own, or where that can't be told before the build.
+    cached: Option<bool>,
 }
 
 /// An ARG.
@@ -95,10 +99,14 @@ pub(crate) async fn print<H: Host + 'static>(
         bases.push(found);
     }
     let shared = shared(jobs, &bases);
+    let dockerfile = jobs.first().map_or_else(String::new, |job| job.source.name.clone());
+    let cache = Rc::new(Cache::of(host, arguments, &dockerfile).await);
+    let needed: Vec<Vec<usize>> = plans.iter().map(|plan| plan.stages.clone()).collect();
+    let looks = Stages::look(jobs, shared.clone(), cache, &needed).await;
     let platforms = jobs.iter().zip(&plans).zip(&bases);
     let preview = Preview {
-        dockerfile: jobs.first().map_or_else(String::new, |job| job.source.name.clone()),
-        platforms: platforms.map(|((job, plan), bases)| platform(job, plan, bases, &shared)).collect(),
+        dockerfile,
+        platforms: platforms.map(|((job, plan), bases)| platform(job, plan, bases, &shared, &looks)).collect(),
         variables: jobs.first().map_or_else(Vec::new, |job| variables(job, &plans, arguments)),
         needs: needs::needs(arguments, jobs, &plans, &bases),
     };
@@ -110,17 +118,23 @@ pub(crate) async fn print<H: Host + 'static>(
     printed.map_err(|error| Failure::because("could not write to standard output", error))
 }
 
-fn platform<H: Host + 'static>(job: &Job<H>, plan: &Plan, bases: &Bases<H>, shared: &[bool]) -> PlatformPreview {
+fn platform<H: Host + 'static>(
+    job: &Job<H>,
+    plan: &Plan,
+    bases: &Bases<H>,
+    shared: &[bool],
+    looks: &Looks,
+) -> PlatformPreview {
     let unneeded = (0..job.dockerfile.stages.len()).filter(|index| !plan.stages.contains(index));
     PlatformPreview {
         platform: job.platforms.target.to_string(),
         target: job.stage_name(plan.target),
-        stages: plan.stages.iter().map(|&index| stage(job, index, bases, shared[index])).collect(),
+        stages: plan.stages.iter().map(|&index| stage(job, index, bases, shared[index], looks)).collect(),
         unneeded: unneeded.map(|index| job.stage_name(index)).collect(),
     }
 }
 
-fn stage<H: Host + 'static>(job: &Job<H>, index: usize, bases: &Bases<H>, shared: bool) -> StagePreview {
+fn stage<H: Host + 'static>(job: &Job<H>, index: usize, bases: &Bases<H>, shared: bool, looks: &Looks) -> StagePreview {
     let image = bases.of_stage(index);
     let base = match (plan::base(job.input(), index), image) {
         (Ok(Base::Stage(parent)), _) => format!("stage {}", job.stage_name(parent)),
@@ -128,7 +142,11 @@ fn stage<H: Host + 'static>(job: &Job<H>, index: usize, bases: &Bases<H>, shared
         (_, Some(image)) => image.name.clone(),
         _ => "scratch".to_owned(),
     };
-    let instructions = plan::instructions(job.input(), index).iter().map(|instruction| InstructionPreview {
+    // A stage that all platforms share is looked at once, for the first.
+    let owner = if shared { 0 } else { job.number };
+    let instructions = plan::instructions(job.input(), index).iter().enumerate();
+    let instructions = instructions.map(|(number, instruction)| InstructionPreview {
+        cached: looks.get(&(owner, index, number)).copied(),
         line: job.source.line_column(instruction.span.start).0,
         text: instruction.original.split_whitespace().collect::<Vec<_>>().join(" "),
         takes: takes(job, index, &instruction.kind),

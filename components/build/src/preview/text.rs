@@ -49,11 +49,12 @@ fn print_stage(out: &mut String, stage: &StagePreview) {
     out.push('\n');
 }
 
-fn print_instruction(out: &mut String, InstructionPreview { line, text, takes }: &InstructionPreview) {
+fn print_instruction(out: &mut String, InstructionPreview { line, text, takes, cached }: &InstructionPreview) {
     let shown: String = text.chars().take(WIDTH).collect();
     let cut = if shown.len() < text.len() { "..." } else { "" };
     let takes = if takes.is_empty() { String::new() } else { format!("  <- {}", takes.join(", ")) };
-    let _ = writeln!(out, "  {line:>4} | {shown}{cut}{takes}");
+    let cached = if *cached == Some(true) { "  [cached]" } else { "" };
+    let _ = writeln!(out, "  {line:>4} | {shown}{cut}{takes}{cached}");
 }
 
 fn print_variable(out: &mut String, variable: &Variable) {

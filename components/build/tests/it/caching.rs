@@ -254,3 +254,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_plan_shows_what_is_there() {
+    let (host, count) = counting();
+    let build = || on(with_base(&host), dockerfile(TWO_STAGES).context(|tree| tree.file("a", "1")));
+    let plan = || String::from_utf8(build().arguments(&["--plan"]).built().host.stdout()).unwrap();
+    assert!(!plan().contains("[cached]"));
+    build().built();
+    count.set(0);
+    let shown = plan();
+    assert_eq!((shown.matches("[cached]").count(), count.get()), (5, 0), "{shown}");
+    host.forget_remembered();
+    let shown = plan().split_off(shown.len());
+    assert!(!shown.contains("[cached]"), "{shown}");
+}

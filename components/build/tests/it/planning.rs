@@ -79,7 +79,10 @@ fn row_137_a_plan_as_json() {
     assert_eq!((&stage["name"], &stage["image"]["platform"]), (&json!("build"), &json!("linux/amd64")));
     // It declares TARGETARCH.
     assert_eq!(stage["shared"], false);
-    assert_eq!(stage["instructions"][1], json!({ "line": 7, "text": "COPY src /src/", "takes": ["context"] }));
+    assert_eq!(
+        stage["instructions"][1],
+        json!({ "line": 7, "text": "COPY src /src/", "takes": ["context"], "cached": null })
+    );
     assert_eq!(plan["platforms"][1]["unneeded"], json!(["test"]));
     assert_eq!(
         plan["arguments"][2],
