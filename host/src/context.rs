@@ -79,6 +79,13 @@ impl Files {
         })
     }
 
+    fn lists(&self, paths: &[String]) -> CallResult<Vec<Vec<Entry>>> {
+        match self {
+            Self::Directory(directory) => Ok(directory.lists(paths)?),
+            Self::Fetched(..) => paths.iter().map(|path| self.list(path)).collect(),
+        }
+    }
+
     fn digests(&self, store: &Store, paths: &[String]) -> CallResult<Vec<String>> {
         Ok(match self {
             Self::Directory(directory) => directory.digests(store, paths)?,
@@ -149,6 +156,19 @@ impl<T: Send + 'static> HostDirectoryWithStore<T> for HasSelf<State> {
     ) -> CallResult<String> {
         let files = files(accessor, &handle).await?;
         blocking(move || files.real_path(&path)).await
+    }
+
+    async fn lists(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<DirectoryHandle>,
+        paths: Vec<String>,
+    ) -> CallResult<Vec<Vec<context::Entry>>> {
+        let files = files(accessor, &handle).await?;
+        blocking(move || {
+            let lists = files.lists(&paths)?.into_iter();
+            Ok(lists.map(|entries| entries.into_iter().map(Into::into).collect()).collect())
+        })
+        .await
     }
 
     async fn digests(

@@ -85,6 +85,10 @@ impl Directory for GuestDirectory {
         self.0.name()
     }
 
+    async fn lists(&self, paths: Vec<String>) -> Result<Vec<Vec<Entry>>> {
+        Ok(self.0.lists(paths).await?.into_iter().map(all).collect())
+    }
+
     async fn digests(&self, paths: Vec<String>) -> Result<Vec<Digest>> {
         Ok(self.0.digests(paths).await?)
     }

@@ -117,6 +117,8 @@ pub struct Commit {
 pub trait Directory: Tree + Clone {
     /// As typed.
     fn name(&self) -> String;
+    /// The entries of several directories.
+    async fn lists(&self, paths: Vec<String>) -> Result<Vec<Vec<Entry>>>;
     /// A digest of each regular file's content and extended attributes.
     async fn digests(&self, paths: Vec<String>) -> Result<Vec<Digest>>;
     /// The commit that the files were checked out of, if they were.

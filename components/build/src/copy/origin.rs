@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use steprun_ports::{Entry, Error, Failure, FileKind, Host, Result, Source, Stat, Tree};
+use steprun_ports::{Directory, Entry, Error, Failure, FileKind, Host, Result, Source, Stat, Tree};
 
 use crate::cache::Key;
 use crate::contexts::Files;
@@ -78,6 +78,22 @@ impl<H: Host> Origin<H> {
             Err(Error::NotFound(_) | Error::Invalid(_)) => Ok(Vec::new()),
             other => other,
         }
+    }
+
+    /// The entries of several directories, as [`Origin::list`] gives them.
+    pub(crate) async fn lists(&self, paths: Vec<String>) -> Result<Vec<Vec<Entry>>> {
+        if let Self::Context(context) = self {
+            match context.directory.lists(paths.clone()).await {
+                // One is no directory any more: which, is told one by one.
+                Err(Error::NotFound(_) | Error::Invalid(_)) => {}
+                other => return other,
+            }
+        }
+        let mut lists = Vec::with_capacity(paths.len());
+        for path in &paths {
+            lists.push(self.list(path).await?);
+        }
+        Ok(lists)
     }
 
     /// Whether .dockerignore leaves a path in. It has no say in stages and images.

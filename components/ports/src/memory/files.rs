@@ -62,6 +62,14 @@ impl Directory for MemoryDirectory {
         self.name.clone()
     }
 
+    async fn lists(&self, paths: Vec<String>) -> Result<Vec<Vec<Entry>>> {
+        let mut lists = Vec::with_capacity(paths.len());
+        for path in &paths {
+            lists.push(self.list(path).await?);
+        }
+        Ok(lists)
+    }
+
     async fn digests(&self, paths: Vec<String>) -> Result<Vec<Digest>> {
         let one = |path: &String| {
             self.check_readable(path)?;

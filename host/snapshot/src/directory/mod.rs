@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 pub(crate) use self::digests::with_xattrs;
 use crate::meta::Xattrs;
-use crate::{Entry, Error, Kind, Result, Stat, Timestamp, name};
+use crate::{Entry, Error, Kind, Result, Stat, Timestamp, name, parallel};
 use walk::{Link, Stop};
 
 /// How often `openat2` is asked again while somebody renames directories under it.
@@ -99,6 +99,11 @@ impl Directory {
         let mut entries = self.entries(&fd).map_err(Error::io("list", self.full(&bytes)))?;
         entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         Ok(entries.into_iter().map(|(file, stat)| Entry { name: name::encode(&file), stat }).collect())
+    }
+
+    /// The entries of several directories, read side by side. Fails as [`Directory::list`] does.
+    pub fn lists(&self, paths: &[String]) -> Result<Vec<Vec<Entry>>> {
+        parallel::map(paths, |path| self.list(path)).into_iter().collect()
     }
 
     /// A small file, symlinks resolved. Fails as [`Directory::stat`] does, and with [`Error::Invalid`] if it is no regular file or
