@@ -7,9 +7,9 @@
 //! [`Request`] -> supervisor (`workspace` -> `rung` -> `workspace`) -> [`Reply`].
 
 mod attach;
+mod base;
 mod error;
 mod frame;
-mod kept;
 pub mod launch;
 mod network;
 pub mod probe;

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use steprun_snapshot::disk::{self, Index, Limits, Owned, Owners, Owning, State};
 use steprun_snapshot::{Link, Snapshot, Store};
 
+use crate::base;
 use crate::error::{Result, doing};
-use crate::kept;
 use crate::rung::{self, Ownership, Rung};
 use crate::stack::Stack;
 
@@ -109,7 +109,7 @@ impl Workspace {
         if self.held.chain.is_empty() {
             let layers = layers_of_base(wanted);
             self.held.chain = chain_of(layers);
-            stack.begin(base(store, &self.path, layers)?);
+            stack.begin(base::shared(store, &self.path, layers)?);
         }
         if self.held.chain.len() < wanted.len() {
             // In a directory of its own, so that the command's changes are alone in theirs.
@@ -130,7 +130,7 @@ impl Workspace {
             return make(&self.path.join(ROOT));
         }
         let base = if layers == wanted { snapshot.clone() } else { Snapshot::from_links(store, layers)? };
-        self.held.owners = kept::provide(store, &self.path, self.rung, layers, &base)?;
+        self.held.owners = base::provide(store, &self.path, self.rung, layers, &base)?;
         self.held.chain = chain_of(layers);
         Ok(())
     }
@@ -223,7 +223,7 @@ impl Workspace {
 pub(crate) fn end(store: &Store, path: &Path) -> io::Result<()> {
     rung::recover(&path.join(ROOT))?;
     if idle(path).is_some() {
-        kept::give_back(store, path);
+        base::give_back(store, path);
     }
     disk::remove(path)
 }
@@ -268,28 +268,6 @@ fn idle(path: &Path) -> Option<(File, Held)> {
     flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
     let held = postcard::from_bytes(&fs::read(path.join(STATE)).ok()?).ok()?;
     Some((lock, held))
-}
-
-/// The directory of a base, unpacked for user namespaces; made where it is missing. It is built apart and then renamed, so it is whole or not there.
-fn base(store: &Store, workspace: &Path, links: &[Link]) -> Result<PathBuf> {
-    let bases = store.root().join("bases");
-    let path = bases.join(format!("userns-{}", kept::digest(links)));
-    if path.is_dir() {
-        return Ok(path);
-    }
-    make(&bases)?;
-    let building = workspace.join("base");
-    make(&building)?;
-    let snapshot = if links.is_empty() { Snapshot::scratch() } else { Snapshot::from_links(store, links)? };
-    // What a namespace can't make is seen as what it was by the tree, when the file system is read back.
-    let mut owners = Owners::default();
-    disk::write(&Snapshot::scratch(), &snapshot, &building, owning(Rung::Userns, &mut owners), Limits::default())?;
-    match fs::rename(&building, &path) {
-        Ok(()) => Ok(path),
-        // Another was faster; its work is as good.
-        Err(_) if path.is_dir() => Ok(path),
-        Err(error) => Err(doing("put an unpacked base into the store")(error)),
-    }
 }
 
 /// Makes a directory, unless it is there. Its mode is set by whoever fills it.

@@ -1,12 +1,13 @@
-//! Unpacked bases of the rungs without an overlay, which stay in the store from one session to the next.
+//! Unpacked bases, which stay in the store from one session to the next.
 //!
-//! A command works in the base itself there. So a base belongs to one workspace at a time: it is moved out of the store, and back when the
-//! session is over. It comes back as the commands left it, with a record of how it was; who takes it puts right what differs.
+//! Below overlays a base never changes. Without one, a command works in the base itself. So such a base belongs to one workspace at a
+//! time: it is moved out of the store, and back when the session is over. It comes back as the commands left it, with a record of
+//! how it was; who takes it puts right what differs.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use steprun_snapshot::disk::{self, Index, Limits, Owners};
@@ -78,8 +79,30 @@ pub(crate) fn give_back(store: &Store, workspace: &Path) {
     let _: io::Result<()> = give();
 }
 
+/// The directory of a base, unpacked for overlays in user namespaces, of which any number may use it at once; made where it is missing. It is built apart and then renamed, so it is whole or not there.
+pub(crate) fn shared(store: &Store, workspace: &Path, links: &[Link]) -> Result<PathBuf> {
+    let bases = store.root().join(BASES);
+    let path = bases.join(format!("userns-{}", digest(links)));
+    if path.is_dir() {
+        return Ok(path);
+    }
+    make(&bases)?;
+    let building = workspace.join(PASSAGE);
+    make(&building)?;
+    let snapshot = if links.is_empty() { Snapshot::scratch() } else { Snapshot::from_links(store, links)? };
+    // What a namespace can't make is seen as what it was by the tree, when the file system is read back.
+    let mut owners = Owners::default();
+    disk::write(&Snapshot::scratch(), &snapshot, &building, owning(Rung::Userns, &mut owners), Limits::default())?;
+    match fs::rename(&building, &path) {
+        Ok(()) => Ok(path),
+        // Another was faster; its work is as good.
+        Err(_) if path.is_dir() => Ok(path),
+        Err(error) => Err(doing("put an unpacked base into the store")(error)),
+    }
+}
+
 /// Names a base.
-pub(crate) fn digest(links: &[Link]) -> String {
+fn digest(links: &[Link]) -> String {
     steprun_snapshot::sha256(chain_of(links).join(" ").as_bytes()).digest().to_owned()
 }
 
@@ -134,8 +157,6 @@ impl Where {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     struct Fixture {
