@@ -9,7 +9,7 @@ use wasmtime::component::{Accessor, HasSelf, Resource};
 
 use crate::bindings::context::{self, Commit, Host, HostDirectory, HostDirectoryWithStore};
 use crate::bindings::types;
-use crate::calls::{blocking, session, table_get};
+use crate::calls::{blocking, session, table_get, table_push};
 use crate::error::{CallError, CallResult};
 use crate::session::{Session, State};
 use crate::sources::Place;
@@ -20,6 +20,8 @@ use crate::sources::Place;
 pub struct DirectoryHandle {
     /// What was named.
     pub place: Arc<Place>,
+    /// The path in it; none for all of it.
+    part: Option<String>,
     files: Arc<OnceCell<Files>>,
 }
 
@@ -35,12 +37,27 @@ pub enum Files {
 impl DirectoryHandle {
     /// A handle to what an argument named.
     pub fn new(place: Place) -> Self {
-        Self { place: Arc::new(place), files: Arc::default() }
+        Self { place: Arc::new(place), part: None, files: Arc::default() }
     }
 
     /// A handle to what was fetched already.
     pub fn fetched(place: Place, files: Files) -> Self {
-        Self { place: Arc::new(place), files: Arc::new(OnceCell::new_with(Some(files))) }
+        Self { place: Arc::new(place), part: None, files: Arc::new(OnceCell::new_with(Some(files))) }
+    }
+
+    /// A handle to a directory in it, whose files are these.
+    fn part(&self, path: &str, files: Files) -> Self {
+        let above = self.part.as_deref().map(|above| format!("{above}/")).unwrap_or_default();
+        let files = Arc::new(OnceCell::new_with(Some(files)));
+        Self { place: Arc::clone(&self.place), part: Some(format!("{above}{}", path.trim_matches('/'))), files }
+    }
+
+    /// As typed, with the path of the part behind it.
+    fn name(&self) -> String {
+        match &self.part {
+            Some(part) => format!("{}/{part}", self.place.to_string().trim_end_matches('/')),
+            None => self.place.to_string(),
+        }
     }
 
     /// The files.
@@ -93,6 +110,18 @@ impl Files {
         })
     }
 
+    fn below(&self, path: &str) -> CallResult<Self> {
+        Ok(match self {
+            Self::Directory(directory) => Self::Directory(directory.below(path)?),
+            Self::Fetched(snapshot, commit) => {
+                if snapshot.stat(path, true)?.kind != Kind::Directory {
+                    return Err(CallError::invalid(format_args!("`{path}` is no directory")));
+                }
+                Self::Fetched(snapshot.below(path)?.files, commit.clone())
+            }
+        })
+    }
+
     fn real_path(&self, path: &str) -> CallResult<String> {
         Ok(match self {
             Self::Directory(directory) => directory.real_path(path)?,
@@ -110,7 +139,7 @@ impl Host for State {}
 
 impl HostDirectory for State {
     fn name(&mut self, handle: Resource<DirectoryHandle>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&handle)?.place.to_string())
+        Ok(self.table.get(&handle)?.name())
     }
 
     fn drop(&mut self, handle: Resource<DirectoryHandle>) -> wasmtime::Result<()> {
@@ -185,6 +214,18 @@ impl<T: Send + 'static> HostDirectoryWithStore<T> for HasSelf<State> {
             Files::Fetched(_, commit) => commit,
             Files::Directory(_) => None,
         })
+    }
+
+    async fn below(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<DirectoryHandle>,
+        path: String,
+    ) -> CallResult<Resource<DirectoryHandle>> {
+        let files = files(accessor, &handle).await?;
+        let inner = path.clone();
+        let below = blocking(move || files.below(&inner)).await?;
+        let part = table_get(accessor, &handle)?.part(&path, below);
+        table_push(accessor, part)
     }
 }
 

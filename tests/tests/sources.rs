@@ -388,6 +388,105 @@ fn row_21_a_dockerfile_alone() {
         .says(&["neither a tar archive nor a Dockerfile"]);
 }
 
+/// What `openssl` makes of a message with a key in hexadecimal digits.
+fn hmac(key: &str, message: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("message");
+    fs::write(&file, message).unwrap();
+    let mut judge = tool("openssl");
+    let output = judge.args(["dgst", "-sha256", "-mac", "HMAC", "-macopt", &format!("hexkey:{key}")]).arg(&file);
+    let output = output.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().rsplit(' ').next().unwrap().trim().to_owned()
+}
+
+/// Whether a request has the signature of a secret, by "Authenticating Requests (AWS Signature Version 4)".
+fn is_signed(request: &Request, secret: &str) -> bool {
+    let header = |wanted: &str| {
+        let found = request.headers.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_str()).unwrap_or_default()
+    };
+    let (_, fields) = header("authorization").split_once(' ').unwrap_or_default();
+    let field = |name: &str| fields.split(',').find_map(|field| field.strip_prefix(name)).unwrap_or_default();
+    let names = field("SignedHeaders=");
+    let lines: String = names.split(';').map(|name| format!("{name}:{}\n", header(name))).collect();
+    let canonical =
+        format!("{}\n{}\n\n{lines}\n{names}\n{}", request.method, request.path, header("x-amz-content-sha256"));
+    let Some((_, scope)) = field("Credential=").split_once('/') else { return false };
+    let digest = sha256(canonical.as_bytes());
+    let message = format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{}", header("x-amz-date"), &digest["sha256:".len()..]);
+    let first: String = format!("AWS4{secret}").bytes().map(|byte| format!("{byte:02x}")).collect();
+    let key = scope.split('/').fold(first, |key, word| hmac(&key, word));
+    ["host", "x-amz-date", "x-amz-content-sha256"].into_iter().all(|name| names.split(';').any(|own| own == name))
+        && hmac(&key, &message) == field("Signature=")
+}
+
+#[test]
+fn row_147_contexts_of_object_stores() {
+    let user = User::new();
+    let bytes = archive(&Context::with_dockerfile("FROM scratch\nCOPY a /\n").file("a", "A"), "-z");
+    let content = bytes.clone();
+    let server = Fake::serve(move |request| {
+        let refuse = |status, code: &str| Response::new(status).body(format!("<Error><Code>{code}</Code></Error>"));
+        match request.path.as_str() {
+            _ if !is_signed(request, "hunter2") => refuse(403, "SignatureDoesNotMatch"),
+            "/bucket/ci/the%20context%2B1.tar.gz" => Response::new(200).body(content.clone()),
+            _ => refuse(404, "NoSuchKey"),
+        }
+    });
+    let endpoint = format!("http://{}", server.address());
+    let call = |context: &str, secret: &str, more: &[&str]| {
+        let arguments = [&["-c", context][..], more].concat();
+        let call = user.steprun(call(&arguments)).env("S3_ENDPOINT", &endpoint).env("AWS_REGION", "eu-west-1");
+        call.env("AWS_ACCESS_KEY_ID", "me").env("AWS_SECRET_ACCESS_KEY", secret).env("AWS_SESSION_TOKEN", "t0ken").run()
+    };
+    let name = "s3://bucket/ci/the context+1.tar.gz";
+    for context in [name.to_owned(), format!("{name}#{}", sha256(&bytes))] {
+        call(&context, "hunter2", &[]).succeeded();
+        assert_eq!(paths(&user), "a", "{context}");
+    }
+    let policy = user.home().join("policy.toml");
+    fs::write(&policy, "[sources]\nfetch = ['127.0.0.1/bucket']\n").unwrap();
+    let policy = ["--policy", policy.to_str().unwrap()];
+    let none: &[&str] = &[];
+    let (missing, wrong) = (format!("{name}.old"), format!("{name}#{}", sha256(b"x")));
+    for (context, secret, more, status, words) in [
+        (
+            name,
+            "hunter3",
+            none,
+            FAILED,
+            "403 Forbidden: SignatureDoesNotMatch (asked with the key me of AWS_ACCESS_KEY_ID)",
+        ),
+        (missing.as_str(), "hunter2", none, FAILED, "404 Not Found: NoSuchKey"),
+        (wrong.as_str(), "hunter2", none, UNVERIFIED, "the%20context%2B1.tar.gz"),
+        ("s3://bucket", "hunter2", none, USAGE, "write `s3://bucket/PATH`"),
+        (name, "", none, USAGE, "AWS_SECRET_ACCESS_KEY is not"),
+        (name, "hunter2", &policy[..], DENIED, "sources.fetch"),
+    ] {
+        let outcome = call(context, secret, more).exited(status).says(&[words]);
+        assert!(!outcome.stderr.contains("hunter") && !outcome.stderr.contains("t0ken"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_directory_of_each_kind_of_context_in_its_place() {
+    let (user, repositories) = (User::new(), Repositories::new());
+    let app = repositories.create("app.git");
+    app.write("svc/Dockerfile", "FROM scratch\nCOPY . /\n").write("svc/in", "I").write("out", "O").commit();
+    let tar = tool("git").args(["archive", "HEAD"]).current_dir(app.path()).output().unwrap().stdout;
+    fs::write(user.home().join("c.tar"), &tar).unwrap();
+    let directory = app.path().to_str().unwrap();
+    for context in [directory, "c.tar", &app.url()] {
+        build(&user, &["-c", context, "--context-sub-path", "svc"]);
+        assert_eq!(paths(&user), "Dockerfile in", "{context}");
+        for (path, words) in [("none", "can't use the directory `none` of the context"), ("out", "is no directory")] {
+            user.fails(FAILED, call(&["-c", context, "--context-sub-path", path])).says(&[words]);
+        }
+    }
+    assert!(manifest(&user)["annotations"]["org.opencontainers.image.revision"].is_string());
+}
+
 #[test]
 fn a_hostile_archive_leads_nowhere() {
     let user = User::new();

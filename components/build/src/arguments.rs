@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use steprun_image::Platform;
 use steprun_ports::{
-    Command, Description, Failure, FileAccess, Host, ImageArgument, NamedContext, OutputFile, Parameter,
-    RegistryAccess, ValueKind,
+    Command, Description, Directory as _, Failure, FileAccess, Host, ImageArgument, NamedContext, OutputFile,
+    Parameter, RegistryAccess, ValueKind,
 };
 
+use crate::annotations::Annotations;
 use crate::cache::{self, Caching};
 use crate::clock::Clock;
 use crate::mode::Mode;
@@ -37,7 +38,7 @@ Examples:
 ";
 
 const CONTEXT: &str = "\
-What COPY and ADD take files from: a directory, a tar archive (FILE, `-` or a URL, `#sha256:...` behind it), or a Git repository (URL#REF:DIRECTORY)";
+What COPY and ADD take files from: a directory, a tar archive (FILE, `-`, a URL or s3://BUCKET/KEY, `#sha256:...` behind it), or a Git repository (URL#REF:DIRECTORY)";
 
 /// The command line of this step. Names are Kaniko's where the meaning is the same.
 pub fn describe() -> Description {
@@ -61,9 +62,10 @@ fn parameters() -> Vec<Parameter> {
     };
     let write = || File(FileAccess::Write);
     let mut parameters = vec![
-        Parameter::option("context", ContextDirectory, "DIR|TAR|URL|GIT", CONTEXT)
+        Parameter::option("context", ContextDirectory, "DIR|TAR|URL|S3|GIT", CONTEXT)
             .short('c')
             .default("."),
+        Parameter::option("context-sub-path", Text, "DIR", "Directory of the context to use in its place"),
         Parameter::option(
             "dockerfile",
             File(FileAccess::Read),
@@ -95,7 +97,7 @@ fn parameters() -> Vec<Parameter> {
         .repeated(),
         Parameter::option("ssh", SshAgent, "default|NAME[=SOCKET]", "SSH agent for `RUN --mount=type=ssh`").repeated(),
         Parameter::option("label", Pair, "NAME=VALUE", "Label of the image").repeated(),
-        Parameter::option("annotation", Pair, "NAME=VALUE", "Annotation of the manifest").repeated(),
+        Parameter::option("annotation", Pair, "[ON:]NAME=VALUE", "Annotation of the manifest; ON is `manifest`, `index` or `manifest-descriptor`, several with commas, each with a platform: `manifest[linux/amd64]`").repeated(),
         Parameter::option("platform", Text, "OS/ARCH[/VARIANT][,...]", "Platforms to build for; the host's by default")
             .aliases(&["custom-platform", "customPlatform"])
             .repeated(),
@@ -140,7 +142,7 @@ pub(crate) struct Arguments<H: Host> {
     pub(crate) target: Option<String>,
     pub(crate) build_args: BTreeMap<String, String>,
     pub(crate) labels: Vec<(String, String)>,
-    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) annotations: Annotations,
     /// Each once; empty for that of the host.
     pub(crate) platforms: Vec<Platform>,
     pub(crate) clock: Clock,
@@ -185,12 +187,11 @@ impl<H: Host> Arguments<H> {
         Ok(Self {
             mode,
             named_contexts: host.named_contexts("build-context"),
-            context: last(host.context_directories("context"))
-                .ok_or_else(|| Failure::usage("no context directory was given").hint("add `--context DIR`"))?,
+            context: context(host).await?,
             dockerfile: last(host.input_files("dockerfile")),
             target: last(host.texts("target")).filter(|target| !target.is_empty()),
-            labels: pairs(host, "label")?,
-            annotations: pairs(host, "annotation")?.into_iter().collect(),
+            labels: labels(host)?,
+            annotations: Annotations::read(host, &platforms)?,
             platforms,
             clock: Clock::new(build_args.get("SOURCE_DATE_EPOCH").map(String::as_str))?,
             secrets: host.secrets("secret"),
@@ -248,12 +249,25 @@ pub(crate) fn last<T>(values: Vec<T>) -> Option<T> {
     values.into_iter().next_back()
 }
 
-fn pairs<H: Host>(host: &H, name: &str) -> Result<Vec<(String, String)>, Failure> {
+/// The context, or the directory of it that takes its place. Kaniko has that option for all kinds of contexts.
+async fn context<H: Host>(host: &H) -> Result<H::Directory, Failure> {
+    let whole = last(host.context_directories("context"))
+        .ok_or_else(|| Failure::usage("no context directory was given").hint("add `--context DIR`"))?;
+    match last(host.texts("context-sub-path")).filter(|path| !path.is_empty()) {
+        Some(path) => whole.below(&path).await.map_err(|error| {
+            let what = format!("can't use the directory `{path}` of the context `{}`", whole.name());
+            Failure::because(what, error).hint("`--context-sub-path` takes a path inside of the context")
+        }),
+        None => Ok(whole),
+    }
+}
+
+fn labels<H: Host>(host: &H) -> Result<Vec<(String, String)>, Failure> {
     let required = |(key, value): (String, Option<String>)| match value {
-        Some(_) if key.is_empty() => Err(Failure::usage(format!("a value of `--{name}` has no name"))),
+        Some(_) if key.is_empty() => Err(Failure::usage("a value of `--label` has no name")),
         Some(value) => Ok((key, value)),
-        None => Err(Failure::usage(format!("`--{name} {key}` has no value"))
-            .hint(format!("write `--{name} {key}=VALUE`, or set the environment variable `{key}`"))),
+        None => Err(Failure::usage(format!("`--label {key}` has no value"))
+            .hint(format!("write `--label {key}=VALUE`, or set the environment variable `{key}`"))),
     };
-    host.pairs(name).into_iter().map(required).collect()
+    host.pairs("label").into_iter().map(required).collect()
 }

@@ -64,17 +64,17 @@ async fn build<H: Host + 'static>(host: &H, arguments: &Arguments<H>, jobs: Vec<
     built?;
     jobs.iter().take(1).for_each(|job| warn_unused(job, &plans, arguments));
 
-    let annotations = &annotations(arguments).await?;
+    let commit = &commit(arguments).await?;
     let image = |(job, plan): (&Rc<Job<H>>, &Plan)| {
         let (job, stage, repositories) = (job.clone(), stages.get(job.number, plan.target), &repositories);
         async move {
             let stage = finish(&job, &*stage.await, arguments);
             let created = arguments.clock.created(stage.newest);
-            assemble(host, &stage, created, annotations, repositories).await
+            assemble(host, &stage, created, &annotations(arguments, &stage, commit), repositories).await
         }
     };
     let images: Vec<Image<H>> = concurrently(IMAGES_AT_ONCE, jobs.iter().zip(&plans), image).await?;
-    let product = Product::new(host, images).await?;
+    let product = Product::new(host, images, &arguments.annotations).await?;
     publish::publish(host, &arguments.outputs, &product).await?;
     cache.export().await;
     Ok(())
@@ -94,17 +94,25 @@ async fn look<H: Host + 'static>(jobs: &[Rc<Job<H>>], plans: &[Plan]) -> Result<
     Ok(all)
 }
 
-/// Those of the command line; before them, where the context was checked out of a Git repository, what it is (image-spec, "Pre-Defined Annotation
-/// Keys").
-async fn annotations<H: Host>(arguments: &Arguments<H>) -> Result<BTreeMap<String, String>, Failure> {
-    let mut annotations = arguments.annotations.clone();
+/// What the context was checked out of, where it is a commit.
+async fn commit<H: Host>(arguments: &Arguments<H>) -> Result<Option<Commit>, Failure> {
     let commit = arguments.context.commit().await;
-    let commit = commit.map_err(|error| Failure::because("could not look at the context", error))?;
+    commit.map_err(|error| Failure::because("could not look at the context", error))
+}
+
+/// Annotations of an image: those of the command line; where it has no others of their names, those that say which commit the context is
+/// (image-spec, "Pre-Defined Annotation Keys").
+fn annotations<H: Host>(
+    arguments: &Arguments<H>,
+    stage: &Stage<H>,
+    commit: &Option<Commit>,
+) -> BTreeMap<String, String> {
+    let mut annotations = arguments.annotations.of_manifest(stage.config.platform());
     if let Some(Commit { repository, id, .. }) = commit {
-        annotations.entry("org.opencontainers.image.source".to_owned()).or_insert(repository);
-        annotations.entry("org.opencontainers.image.revision".to_owned()).or_insert(id);
+        annotations.entry("org.opencontainers.image.source".to_owned()).or_insert_with(|| repository.clone());
+        annotations.entry("org.opencontainers.image.revision".to_owned()).or_insert_with(|| id.clone());
     }
-    Ok(annotations)
+    annotations
 }
 
 /// Arguments that change nothing, said once for all platforms.

@@ -4,6 +4,7 @@
 //! as values that know what changed, without moving a byte; assembling packs and pushes the layers of the target alone; publishing names
 //! the result. `--check` and `--plan` stop before the stages. All content stays with the host, behind the traits of `steprun-ports`.
 
+mod annotations;
 mod arguments;
 mod assemble;
 mod bases;

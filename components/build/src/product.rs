@@ -7,6 +7,7 @@ use steprun_image::media_type::OCI_INDEX;
 use steprun_image::{Descriptor, Index};
 use steprun_ports::{self as ports, Blob, Failure, Host};
 
+use crate::annotations::Annotations;
 use crate::assemble::Image;
 
 /// What tags name.
@@ -28,7 +29,7 @@ impl<H: Host> Product<H> {
     ///
     /// # Errors
     /// If the store can't keep the index.
-    pub(crate) async fn new(host: &H, images: Vec<Image<H>>) -> Result<Self, Failure> {
+    pub(crate) async fn new(host: &H, images: Vec<Image<H>>, annotations: &Annotations) -> Result<Self, Failure> {
         let images = match <[Image<H>; 1]>::try_from(images) {
             Ok([image]) => return Ok(Self::Image(Box::new(image))),
             Err(images) => images,
@@ -36,9 +37,12 @@ impl<H: Host> Product<H> {
         let entry = |image: &Image<H>| {
             let mut entry = Descriptor::from(image.document.descriptor());
             entry.platform = Some(image.platform.clone());
+            entry.annotations = annotations.of_descriptor(&image.platform);
             entry
         };
-        let content = Index::new(images.iter().map(entry).collect()).to_bytes();
+        let mut index = Index::new(images.iter().map(entry).collect());
+        index.annotations = annotations.of_index();
+        let content = index.to_bytes();
         let document = host.put(OCI_INDEX, &content).await;
         let document = document.map_err(|error| Failure::because("could not keep the index of the images", error))?;
         Ok(Self::Index { images, content, document })

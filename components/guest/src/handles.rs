@@ -96,6 +96,10 @@ impl Directory for GuestDirectory {
     async fn commit(&self) -> Result<Option<Commit>> {
         Ok(self.0.commit().await?.map(Into::into))
     }
+
+    async fn below(&self, path: &str) -> Result<Self> {
+        Ok(self.0.below(path.into()).await?.into())
+    }
 }
 
 impl Secret for GuestSecret {

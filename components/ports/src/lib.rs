@@ -115,7 +115,7 @@ pub struct Commit {
 /// A granted directory.
 #[allow(async_fn_in_trait)]
 pub trait Directory: Tree + Clone {
-    /// As typed.
+    /// As typed; of a part, with its path behind that.
     fn name(&self) -> String;
     /// The entries of several directories.
     async fn lists(&self, paths: Vec<String>) -> Result<Vec<Vec<Entry>>>;
@@ -123,6 +123,8 @@ pub trait Directory: Tree + Clone {
     async fn digests(&self, paths: Vec<String>) -> Result<Vec<Digest>>;
     /// The commit that the files were checked out of, if they were.
     async fn commit(&self) -> Result<Option<Commit>>;
+    /// A directory in this one, as one of its own. Fails with [`Error::NotFound`], and with [`Error::Invalid`] if it is no directory.
+    async fn below(&self, path: &str) -> Result<Self>;
 }
 
 /// A manifest's bytes and descriptor.

@@ -12,6 +12,7 @@ mod error;
 mod exchange;
 mod keychain;
 mod namespace;
+mod object;
 mod reference;
 mod retry;
 mod secret;
@@ -27,6 +28,7 @@ pub use client::{
 pub use error::{Error, Result};
 pub use keychain::{Credential, Environment, Keychain, KeychainError, Logins};
 pub use namespace::Namespace;
+pub use object::ObjectStore;
 pub use oci_spec::image::Digest;
 pub use reference::{Reference, ReferenceError, RegistryName, RepositoryName, Selector, Tag};
 pub use reqwest::Url;

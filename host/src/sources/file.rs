@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use steprun_client::{Digest, Url};
+use steprun_client::{Digest, ObjectStore, Url};
 use steprun_snapshot::Descriptor;
 
 use super::known::Known;
@@ -28,6 +28,28 @@ pub struct Fetched {
 /// # Errors
 /// `not-found`, `corrupt` if it does not have the digest, `invalid` for a URL of another scheme or one with credentials.
 pub async fn fetch(session: &Session, url: &Url, digest: Option<&Digest>) -> CallResult<Fetched> {
+    fetch_from(session, None, url, digest).await
+}
+
+/// The same for an object of a store, which answers for who asks.
+///
+/// # Errors
+/// As for [`fetch`], and refusals in the store's words.
+pub(super) async fn fetch_object(
+    session: &Session,
+    objects: &ObjectStore,
+    url: &Url,
+    digest: Option<&Digest>,
+) -> CallResult<Fetched> {
+    fetch_from(session, Some(objects), url, digest).await
+}
+
+async fn fetch_from(
+    session: &Session,
+    objects: Option<&ObjectStore>,
+    url: &Url,
+    digest: Option<&Digest>,
+) -> CallResult<Fetched> {
     let store = session.store()?;
     let known = Known::read(store, url).filter(|known| digest.is_none_or(|digest| *digest == known.digest));
     let mut sink = Sink(match digest {
@@ -35,7 +57,11 @@ pub async fn fetch(session: &Session, url: &Url, digest: Option<&Digest>) -> Cal
         None => store.writer()?,
     });
     let validator = known.as_ref().map(|known| known.validator.as_str());
-    let fetched = session.client()?.fetch_file(url, LARGEST, validator, &mut sink).await?;
+    let client = session.client()?;
+    let fetched = match objects {
+        Some(objects) => client.fetch_object(objects, url, LARGEST, validator, &mut sink).await?,
+        None => client.fetch_file(url, LARGEST, validator, &mut sink).await?,
+    };
     let file = match (fetched, known) {
         (Some(file), _) => file,
         (None, Some(known)) => return Ok(known.fetched()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use steprun_snapshot::{Change, ChangeEntry, Directory, Opened, Snapshot, Timestamp, read_archive};
 
 use super::git::Login;
-use super::{Place, checkout, file};
+use super::{Fetched, Place, checkout, file};
 use crate::calls::blocking;
 use crate::context::Files;
 use crate::error::{CallError, CallResult};
@@ -36,8 +36,8 @@ impl Place {
                     if let Files::Fetched(_, Some(commit)) = &files { commit.id.clone() } else { String::new() };
                 (files, commit)
             }
-            Self::Url { url, digest } => {
-                let blob = file::fetch(&session, url, digest.as_ref()).await?.blob;
+            Self::Url { .. } | Self::Object { .. } => {
+                let blob = self.fetch(&session).await?.blob;
                 let path = session.store()?.blob_path(&blob.descriptor.digest)?;
                 let shown = self.to_string();
                 let read = move || archive_or_dockerfile(&session, open_file(&path)?, &shown);
@@ -50,6 +50,17 @@ impl Place {
         };
         task.finish(&note);
         Ok(files)
+    }
+
+    /// The file of an archive elsewhere.
+    async fn fetch(&self, session: &Session) -> CallResult<Fetched> {
+        match self {
+            Self::Url { url, digest } => file::fetch(session, url, digest.as_ref()).await,
+            Self::Object { store, url, digest, .. } => file::fetch_object(session, store, url, digest.as_ref()).await,
+            Self::Path(_) | Self::StandardInput | Self::Git(_) => {
+                Err(CallError::invalid(format_args!("`{self}` is no single file elsewhere")))
+            }
+        }
     }
 }
 

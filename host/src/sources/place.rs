@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use steprun_client::{Digest, Url};
+use steprun_client::{Digest, Environment, ObjectStore, Url};
 
 use super::reference::{By, GitReference};
 
@@ -23,6 +23,17 @@ pub enum Place {
         /// What the file is checked by.
         digest: Option<Digest>,
     },
+    /// A tar archive, or a Dockerfile alone, in an S3-compatible store.
+    Object {
+        /// `s3://BUCKET/KEY`.
+        name: String,
+        /// Whom to ask, and who asks.
+        store: ObjectStore,
+        /// Where the store has it.
+        url: Url,
+        /// What the file is checked by.
+        digest: Option<Digest>,
+    },
     /// A Git repository.
     Git(GitReference),
 }
@@ -34,6 +45,7 @@ impl fmt::Display for Place {
             Self::StandardInput => f.write_str("-"),
             // A query may hold a signature, which lets anybody who reads it fetch the file.
             Self::Url { url, .. } => f.write_str(url.as_str().split('?').next().unwrap_or_default()),
+            Self::Object { name, .. } => f.write_str(name),
             Self::Git(reference) => write!(f, "{reference}"),
         }
     }
@@ -66,8 +78,9 @@ impl Place {
         }
         match text.split_once("://") {
             Some(("http" | "https", _)) => archive(text),
+            Some(("s3", rest)) => object(rest, &Environment::of_process()),
             Some((scheme, _)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => Err(format!(
-                "a context can't be had by `{scheme}://`: it is a directory, a tar archive, a URL or a Git repository"
+                "a context can't be had by `{scheme}://`: it is a directory, a tar archive, a URL, an object of S3 or a Git repository"
             )),
             _ => Ok(Self::Path(typed.to_owned())),
         }
@@ -76,7 +89,7 @@ impl Place {
     /// `host[:port]/path` of what is not on this machine.
     pub fn remote(&self) -> Option<String> {
         match self {
-            Self::Url { url, .. } => Some(super::place_of(url)),
+            Self::Url { url, .. } | Self::Object { url, .. } => Some(super::place_of(url)),
             Self::Git(reference) if reference.protocol != super::reference::Protocol::File => {
                 Some(reference.place.clone())
             }
@@ -101,9 +114,25 @@ fn archive(text: &str) -> Result<Place, String> {
     }
     let digest = match fragment {
         "" => None,
-        digest => Some(digest.parse().map_err(|error| format!("`#{digest}` is no digest: {error}"))?),
+        digest => Some(checksum(digest)?),
     };
     Ok(Place::Url { url, digest })
+}
+
+/// `BUCKET/KEY[#sha256:...]`. A key may hold any character.
+fn object(text: &str, environment: &Environment) -> Result<Place, String> {
+    let (name, digest) = match text.rsplit_once("#sha256:") {
+        Some((name, digits)) => (name, Some(checksum(&format!("sha256:{digits}"))?)),
+        None => (text, None),
+    };
+    let (bucket, key) = name.split_once('/').unwrap_or((name, ""));
+    let store = ObjectStore::of(environment)?;
+    let url = store.url(bucket, key)?;
+    Ok(Place::Object { name: format!("s3://{name}"), store, url, digest })
+}
+
+fn checksum(text: &str) -> Result<Digest, String> {
+    text.parse().map_err(|error| format!("`#{text}` is no digest: {error}"))
 }
 
 #[cfg(test)]
@@ -128,21 +157,43 @@ mod tests {
             ("git://h.test/x#main", "git https://h.test/x#main"),
             ("git@h.test:x", "git ssh://git@h.test/x"),
             ("file:///srv/x.git", "git file:///srv/x.git"),
+            ("s3://bucket/a#b.tar", "object s3://bucket/a#b.tar"),
+            (&format!("s3://bucket/a.tar#{sum}"), "object s3://bucket/a.tar checked"),
         ] {
             let place = Place::parse(Path::new(typed)).unwrap();
             let kind = match &place {
                 Place::Path(_) => "path",
                 Place::StandardInput => "stdin",
                 Place::Url { .. } => "url",
+                Place::Object { .. } => "object",
                 Place::Git(_) => "git",
             };
-            let checked = matches!(&place, Place::Url { digest: Some(_), .. });
+            let checked = matches!(&place, Place::Url { digest: Some(_), .. } | Place::Object { digest: Some(_), .. });
             assert_eq!(format!("{kind} {place}{}", if checked { " checked" } else { "" }), wanted, "{typed}");
         }
-        for typed in
-            ["s3://bucket/x", "https://h.test/x.tar#v1", "https://me:x@h.test/x.tar", "https://h.test/x.git#-v"]
-        {
+        for typed in [
+            "s3://bucket",
+            "s3:///x",
+            "gs://bucket/x",
+            "https://h.test/x.tar#v1",
+            "https://me:x@h.test/x.tar",
+            "https://h.test/x.git#-v",
+        ] {
             assert!(Place::parse(Path::new(typed)).is_err(), "{typed}");
         }
+    }
+
+    #[test]
+    fn an_object_is_where_its_store_has_it() {
+        let at = |variables: &[(&str, &str)]| {
+            let place = object("bucket/dir/c.tar", &Environment::new(variables.iter().copied()));
+            place.map(|place| (place.remote().unwrap_or_default(), format!("{place:?}")))
+        };
+        let login = [("AWS_ACCESS_KEY_ID", "me"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+        let (remote, shown) = at(&login).unwrap();
+        assert_eq!(remote, "bucket.s3.us-east-1.amazonaws.com/dir/c.tar");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert_eq!(at(&[("S3_ENDPOINT", "http://127.0.0.1:9")]).unwrap().0, "127.0.0.1:9/bucket/dir/c.tar");
+        assert!(at(&login[1..]).unwrap_err().contains("AWS_ACCESS_KEY_ID is not"));
     }
 }

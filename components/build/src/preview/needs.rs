@@ -36,12 +36,10 @@ pub(super) fn needs<H: Host + 'static>(
 ) -> Vec<Need> {
     let mut needs = BTreeSet::from([need("context.read", arguments.context.name())]);
     for ((job, plan), bases) in jobs.iter().zip(plans).zip(bases) {
-        needs.extend(bases.images().map(|(_, base)| need("registry.pull", base.name.clone())));
-        for context in plan::contexts(job.input(), plan) {
-            if let (name, Source::Directory { context, .. }) = job.contexts.get(context) {
-                needs.insert(need("context.read", format!("{} (as {name})", context.directory.name())));
-            }
-        }
+        let named = |name: &str| job.contexts.names().find(name).is_some();
+        let pulled = bases.images().filter(|(_, base)| !named(&base.name));
+        needs.extend(pulled.map(|(_, base)| need("registry.pull", base.name.clone())));
+        needs.extend(plan::contexts(job.input(), plan).into_iter().filter_map(|index| context(job, index)));
         for &stage in &plan.stages {
             for instruction in plan::instructions(job.input(), stage) {
                 match &instruction.kind {
@@ -61,6 +59,21 @@ pub(super) fn needs<H: Host + 'static>(
     needs.extend(arguments.dockerfile.iter().map(|file| need("file.read", file.name())));
     needs.extend(outputs(&arguments.outputs));
     needs.into_iter().collect()
+}
+
+/// A named context.
+fn context<H: Host + 'static>(job: &Job<H>, index: usize) -> Option<Need> {
+    let (name, source) = job.contexts.get(index);
+    let (capability, subject) = match source {
+        Source::Directory { context, .. } => ("context.read", context.directory.name()),
+        // The images of a file or directory are no repository of a registry.
+        Source::Image(image) if image.repository.registry() == image.repository.name() => {
+            ("file.read", image.repository.name())
+        }
+        Source::Image(image) => ("registry.pull", image.typed.clone()),
+        Source::Nothing => return None,
+    };
+    Some(need(capability, format!("{subject} (as {name})")))
 }
 
 fn command(network: Network) -> Option<Need> {

@@ -1,7 +1,8 @@
 //! ARG, ENV and the instructions that only change the config, by the rows of the Dockerfile checklist.
 
-use crate::support::dockerfile;
+use crate::support::{APP, dockerfile};
 use serde_json::{Value, json};
+use steprun_ports::FailureKind;
 use steprun_ports::memory::FileTree;
 
 /// `config` of an image that `FROM scratch` and these lines make.
@@ -240,6 +241,64 @@ fn row_55_unknown_and_docker_only_fields_of_a_base_survive() {
     assert_eq!(made["config"]["Labels"], json!({ "a": "b", "c": "d" }));
     assert_eq!(made["history"][0], config["history"][0]);
     assert_eq!(made["history"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn annotations_of_an_index_and_its_entries() {
+    let built = dockerfile("FROM scratch\nCMD [\"x\"]\n")
+        .arguments(&["--platform", "linux/amd64,linux/arm64"])
+        .arguments(&["--annotation", "all=1", "--annotation", "index,manifest:both=2"])
+        .arguments(&[
+            "--annotation",
+            "manifest-descriptor[linux/arm64]:entry=3",
+            "--annotation",
+            "manifest[linux/amd64]:all=4",
+        ])
+        .built();
+    let index = built.manifest();
+    assert_eq!(index["annotations"], json!({ "both": "2" }));
+    assert_eq!(index["manifests"][0]["annotations"], Value::Null);
+    assert_eq!(index["manifests"][1]["annotations"], json!({ "entry": "3" }));
+    let annotations = |entry: usize| {
+        let digest = index["manifests"][entry]["digest"].as_str().unwrap();
+        let manifest = built.host.repository(APP).find(digest).unwrap();
+        serde_json::from_slice::<Value>(&manifest.content).unwrap()["annotations"].clone()
+    };
+    assert_eq!(annotations(0), json!({ "all": "4", "both": "2" }));
+    assert_eq!(annotations(1), json!({ "all": "1", "both": "2" }));
+}
+
+#[test]
+fn annotations_that_have_no_place() {
+    for (typed, platforms, message) in [
+        (
+            "index:a=1",
+            "linux/amd64",
+            "an annotation can't be put on `index`: one platform is built, so there is no index",
+        ),
+        (
+            "manifest-descriptor:a=1",
+            "linux/amd64",
+            "an annotation can't be put on `manifest-descriptor`: one platform is built, so there is no index",
+        ),
+        (
+            "index-descriptor:a=1",
+            "linux/amd64,linux/arm64",
+            "an annotation can't be put on `index-descriptor`: registries keep no such thing",
+        ),
+        (
+            "index[linux/amd64]:a=1",
+            "linux/amd64,linux/arm64",
+            "an annotation can't be put on `index[linux/amd64]`: the index is for all platforms",
+        ),
+        ("manifest[linux/arm64]:a=1", "linux/amd64", "an annotation is for linux/arm64, which is not built"),
+        ("org.example:a=1", "linux/amd64", "an annotation can't be put on `org.example`"),
+        ("manifest:=1", "linux/amd64", "a value of `--annotation` has no name"),
+        ("manifest:no.such.variable", "linux/amd64", "`--annotation manifest:no.such.variable` has no value"),
+    ] {
+        let failure = dockerfile("FROM scratch\n").arguments(&["--annotation", typed, "--platform", platforms]).fails();
+        assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Usage, message));
+    }
 }
 
 #[test]

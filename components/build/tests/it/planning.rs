@@ -101,6 +101,33 @@ fn row_137_a_plan_fails_where_the_build_would() {
 }
 
 #[test]
+fn row_137_a_plan_tells_named_images_from_images_in_files() {
+    let config = json!({ "os": "linux", "architecture": "amd64" });
+    let build = dockerfile("FROM base\nCOPY --from=other /f /\n").only_arguments(&["--plan"]);
+    let build = build.base("registry.test/base", FileTree::new(), config.clone());
+    // The host gives what lies in a file or directory one name for the registry and the repository.
+    let build = build.base("oci:layout", FileTree::new().file("f", ""), config);
+    let named =
+        ["--build-context", "base=docker-image://registry.test/base", "--build-context", "other=docker-image://oci:layout"];
+    let shown = build.arguments(&named).built().stdout();
+    let (_, needs) = shown.split_once("needs\n").unwrap();
+    assert_eq!(
+        needs,
+        "  context.read   .\n  file.read      oci:layout (as other)\n  registry.pull  registry.test/base (as base)\n"
+    );
+}
+
+#[test]
+fn row_137_a_plan_of_what_can_not_be_parsed_fails_as_its_build() {
+    for text in
+        ["", "FROM scratch\nCOPPY a b\n", "FROM scratch\nRUN <<EOF\n", "FROM ${\n", "FROM a AS b\nFROM b AS b!\n"]
+    {
+        let [build, plan] = [&["--no-push"], &["--plan"]].map(|word| dockerfile(text).only_arguments(word).fails());
+        assert_eq!(plan, build, "{text}");
+    }
+}
+
+#[test]
 fn rows_112_114_137_a_plan_fetches_no_sources() {
     let text = "FROM scratch\nADD a https://example.test/b /x/\nADD https://example.test/c.git#main /c\n";
     let built = dockerfile(text).only_arguments(&["--plan"]).built();

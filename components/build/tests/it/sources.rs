@@ -24,6 +24,29 @@ fn taken(ignore: &str) -> String {
 }
 
 #[test]
+fn a_directory_of_the_context_in_its_place() {
+    let build = |path: &str| {
+        let build = without_dockerfile().arguments(&["--context-sub-path", path]).context(|context| {
+            let context =
+                context.file("svc/Dockerfile", "FROM scratch\nCOPY . /\n").file("svc/.dockerignore", "Dockerfile");
+            context.file("svc/in", "I").file("out", "O").file(".dockerignore", "svc").symlink("link", "svc")
+        });
+        build.run().map(|built| built.listing())
+    };
+    let wanted = ["in file \"I\" 644 0:0 0", ".dockerignore file \"Dockerfile\" 644 0:0 0"];
+    for path in ["svc", "/svc", "./svc/", "link"] {
+        let found = build(path).unwrap();
+        assert!(found.len() == 2 && wanted.iter().all(|line| found.contains(&(*line).to_owned())), "{path}: {found:?}");
+    }
+    for (path, words) in
+        [("missing", "can't use the directory `missing` of the context `.`"), ("out", "is no directory")]
+    {
+        let failure = build(path).err().unwrap().to_string();
+        assert!(failure.contains(words), "{failure}");
+    }
+}
+
+#[test]
 fn rows_140_to_143_dockerignore() {
     for (row, ignore, wanted) in [
         ("nothing", "", "a b.md docs docs/c.md docs/keep docs/keep/d.md empty src src/e"),

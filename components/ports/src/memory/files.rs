@@ -85,6 +85,12 @@ impl Directory for MemoryDirectory {
     async fn commit(&self) -> Result<Option<Commit>> {
         Ok(self.commit.clone())
     }
+
+    async fn below(&self, path: &str) -> Result<Self> {
+        let real = self.tree.resolve(path, true, Missing::Fail)?;
+        let tree = Rc::new(self.tree.below(&real)?);
+        Ok(Self { name: format!("{}/{path}", self.name), tree, commit: self.commit.clone() })
+    }
 }
 
 /// A file to read: one of [`MemoryHost::with_file`].

@@ -129,9 +129,9 @@ impl MemoryHost {
         self.state_mut().store.remove(digest);
     }
 
-    /// A repository with every right, to fill it or to look at it: `registry.test/app`.
+    /// A repository with every right, to fill it or to look at it: `registry.test/app`, `oci:DIR`.
     pub fn repository(&self, name: &str) -> MemoryRepository {
-        MemoryRepository::new(self.clone(), super::reference::full_name(name), RegistryAccess::Delete)
+        MemoryRepository::new(self.clone(), Reference::parse(name).repository, RegistryAccess::Delete)
     }
 
     /// A directory handle, as an argument would grant it.

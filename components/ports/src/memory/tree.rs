@@ -198,6 +198,16 @@ impl FileTree {
         self.nodes.retain(|other, _| other != path && !other.starts_with(&below));
     }
 
+    /// What is below a directory, taken literally.
+    pub(super) fn below(&self, path: &str) -> Result<Self> {
+        if !self.is_directory(path) {
+            return Err(Error::Invalid(format!("`{path}` is no directory")));
+        }
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let inside = self.nodes.iter().filter_map(|(path, node)| Some((path.strip_prefix(&prefix)?, node)));
+        Ok(Self { nodes: inside.map(|(path, node)| (path.to_owned(), node.clone())).collect() })
+    }
+
     pub(super) fn is_directory(&self, path: &str) -> bool {
         path.is_empty() || self.nodes.get(path).is_some_and(Node::is_directory)
     }

@@ -19,7 +19,7 @@ use refusal::Refusal;
 use wire::{Answer, Failure, Outgoing, Wire};
 
 /// How much of a refusal's body is read, in bytes.
-const REFUSAL_LIMIT: usize = 64 << 10;
+pub(crate) const REFUSAL_LIMIT: usize = 64 << 10;
 
 /// Where a request goes.
 #[derive(Clone)]

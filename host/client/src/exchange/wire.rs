@@ -101,7 +101,8 @@ impl Wire {
         }))
     }
 
-    async fn send(
+    /// Sends a request once, and follows no redirect.
+    pub(crate) async fn send(
         &self,
         url: &Url,
         outgoing: &Outgoing<'_>,

@@ -28,7 +28,7 @@ impl Environment {
     }
 
     /// A variable that is set, not empty, and UTF-8. Credentials and host names are never anything else.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let value = self.variables.get(OsStr::new(name))?.to_str()?;
         (!value.is_empty()).then_some(value)
     }

@@ -60,15 +60,24 @@ impl Directory {
             Errno::NOTDIR => Error::Invalid(format!("`{}` is no directory", path.display())),
             _ => Error::io("open", path)(errno),
         })?;
+        Self::at(root, path, name.into())
+    }
+
+    /// A directory in this one, symlinks in `path` resolved, as one of its own. Fails as [`Directory::list`] does.
+    pub fn below(&self, path: &str) -> Result<Self> {
+        let bytes = name::decode(path)?;
+        if self.stat(path, true)?.kind != Kind::Directory {
+            return Err(Error::Invalid(format!("`{path}` in the context `{}` is no directory", self.0.name)));
+        }
+        let root = self.open_inside(&bytes, OFlags::RDONLY | OFlags::DIRECTORY, Links::All)?;
+        Self::at(root, &self.full(&bytes), format!("{}/{path}", self.0.name.trim_end_matches('/')))
+    }
+
+    fn at(root: OwnedFd, path: &Path, name: String) -> Result<Self> {
         let stat = walk::stat(&root).map_err(Error::io("stat", path))?;
         let device = (stat.stx_dev_major, stat.stx_dev_minor);
-        Ok(Self(Arc::new(Inner {
-            name: name.into(),
-            path: path.into(),
-            root,
-            device,
-            walk_only: AtomicBool::new(false),
-        })))
+        let walk_only = AtomicBool::new(false);
+        Ok(Self(Arc::new(Inner { name, path: path.into(), root, device, walk_only })))
     }
 
     /// As typed.

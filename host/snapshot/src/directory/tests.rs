@@ -71,6 +71,25 @@ fn links_resolve_inside() {
 }
 
 #[test]
+fn a_part_is_a_root_of_its_own() {
+    both_ways(|directory| {
+        for path in ["a", "/a/", "directory", "a/b/../../a"] {
+            let part = directory.below(path).unwrap();
+            assert_eq!(part.read("file", 7).unwrap(), b"content", "{path}");
+            assert_eq!(part.read("../../b/../file", 7).unwrap(), b"content", "{path}");
+            assert!(part.stat("a", true).is_err(), "{path}");
+            // It led to what is above now.
+            assert!(part.read("b/up", 7).is_err(), "{path}");
+        }
+        assert_eq!(directory.below("a").unwrap().name(), "./context/a");
+        for (path, words) in [("a/file", "is no directory"), ("missing", "missing"), ("out", "out")] {
+            let error = directory.below(path).unwrap_err().to_string();
+            assert!(error.contains(words), "{path}: {error}");
+        }
+    });
+}
+
+#[test]
 fn links_that_lead_out_are_denied_and_say_where() {
     both_ways(|directory| {
         for (path, at, to) in [

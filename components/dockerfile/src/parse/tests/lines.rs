@@ -43,6 +43,10 @@ fn row_6_blanks_after_the_continuation_character() {
     assert_eq!(run("RUN a \\ \t\n b").command, shell("a  b"));
     // An escaped escape continues nothing.
     assert_eq!(file("FROM a\nRUN a \\\\\nRUN b").stages[0].instructions.len(), 2);
+    // Other white space is no blank, though it is trimmed.
+    let two = file("FROM a\nRUN a \\\u{b}\nRUN b");
+    assert_eq!(two.stages[0].instructions.len(), 2);
+    assert_eq!(two.stages[0].instructions[0].original, "RUN a \\");
 }
 
 #[test]

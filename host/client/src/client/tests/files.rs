@@ -2,7 +2,7 @@
 
 use super::client;
 use super::server::{Reply, Server};
-use crate::{Error, RemoteFile, Result, Url};
+use crate::{Environment, Error, ObjectStore, RemoteFile, Result, Url};
 
 const LIMIT: u64 = 1 << 20;
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -108,4 +108,52 @@ async fn what_is_refused() {
         let error = fetch(url, LIMIT).await.0.unwrap_err().to_string();
         assert!(error.contains(words) && !error.contains("hunter2"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_object_is_asked_for_with_a_signature_each_time() {
+    let server = Server::start(|request| {
+        let signed =
+            request.header("authorization").contains("Credential=me/") && !request.header("x-amz-date").is_empty();
+        let reply = |status| Reply::new(status).header("ETag", "\"one\"");
+        match (signed, request.before, request.header("range")) {
+            (false, ..) => Reply::new(403).body("<Error><Code>AccessDenied</Code><Message>No.</Message></Error>"),
+            (_, 0, _) => reply(200).body("0123456789").cut(4),
+            (_, _, "bytes=4-") => reply(206).header("Content-Range", "bytes 4-9/10").body("456789"),
+            _ => Reply::new(500),
+        }
+    })
+    .await;
+    let endpoint = format!("http://{}", server.address);
+    let store = |more: &[(&str, &str)]| {
+        let fixed = [("S3_ENDPOINT", endpoint.as_str())];
+        ObjectStore::of(&Environment::new(fixed.iter().chain(more).copied())).unwrap()
+    };
+    let login = store(&[("AWS_ACCESS_KEY_ID", "me"), ("AWS_SECRET_ACCESS_KEY", "hunter2")]);
+    let url = login.url("b", "k").unwrap();
+    let mut sink = Vec::new();
+    let file = client().fetch_object(&login, &url, LIMIT, None, &mut sink).await.unwrap().unwrap();
+    assert_eq!((file.size, sink.as_slice()), (10, &b"0123456789"[..]));
+    assert!(server.requests()[1].header("authorization").contains("SignedHeaders=host;if-range;range;"));
+
+    let error = client().fetch_object(&store(&[]), &url, LIMIT, None, &mut Vec::new()).await.unwrap_err().to_string();
+    for words in ["/b/k: the server answers 403 Forbidden: AccessDenied: No.", "AWS_ACCESS_KEY_ID is not set"] {
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_request_follows_no_redirect() {
+    let elsewhere = Server::start(|_| Reply::new(200).body("content")).await;
+    let to = format!("http://{}/k", elsewhere.address);
+    let body = "<Error><Code>PermanentRedirect</Code></Error>";
+    let server = Server::start(move |_| Reply::new(301).header("Location", &to).body(body)).await;
+    let endpoint = format!("http://{}", server.address);
+    let variables =
+        [("S3_ENDPOINT", endpoint.as_str()), ("AWS_ACCESS_KEY_ID", "me"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let store = ObjectStore::of(&Environment::new(variables)).unwrap();
+    let url = store.url("b", "k").unwrap();
+    let error = client().fetch_object(&store, &url, LIMIT, None, &mut Vec::new()).await.unwrap_err().to_string();
+    assert!(error.contains("301 Moved Permanently: PermanentRedirect"), "{error}");
+    assert!(elsewhere.requests().is_empty());
 }

@@ -1,4 +1,4 @@
-//! Files of any server: no registry, no credentials, no digest that is known before.
+//! One file from its first byte to its last, over as many connections as that takes.
 
 use std::time::SystemTime;
 
@@ -7,82 +7,22 @@ use reqwest::header::{
     CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use reqwest::{Method, Response, StatusCode, Url};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::Client;
+use super::RemoteFile;
 use crate::exchange::body::Body;
 use crate::exchange::wire::{Failure, Outgoing};
-use crate::exchange::{Exchange, Patience};
+use crate::exchange::{Exchange, Patience, REFUSAL_LIMIT, read_limited};
+use crate::object;
 use crate::retry::{is_transient, retry_after};
 use crate::transport::NoAnswer;
-use crate::{Error, Result};
+use crate::{Error, ObjectStore, Result};
 
-/// What is known of a file that was fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteFile {
-    /// In bytes.
-    pub size: u64,
-    /// `Last-Modified`, if the server said it.
-    pub modified: Option<SystemTime>,
-    /// What tells later whether the file is still the same: a strong `ETag`, else `Last-Modified` (RFC 9110, section 13.1.5).
-    pub validator: Option<String>,
-}
-
-impl Client {
-    /// Writes the file behind an `http` or `https` URL to `sink`, which is flushed, not closed. No credentials are sent. Redirects are followed, but none
-    /// from TLS to plain HTTP, nor one from elsewhere to this machine. A transfer that breaks off goes on where it stopped, if the server
-    /// says how to tell that the file is still the same. With the validator of an earlier transfer nothing is written if the file has not changed
-    /// since; then there is no answer.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Status`] for other refusals, [`Error::Invalid`] for a URL of another scheme, one with credentials, and a file
-    /// of more than `limit` bytes; [`Error::Corrupt`] if the file changed meanwhile, [`Error::Io`] for the sink.
-    pub async fn fetch_file<W: AsyncWrite + Unpin>(
-        &self,
-        url: &Url,
-        limit: u64,
-        known: Option<&str>,
-        sink: &mut W,
-    ) -> Result<Option<RemoteFile>> {
-        let subject = shown(url);
-        check(url).map_err(|reason| Error::Invalid { subject: subject.clone(), reason })?;
-        let patience = self.exchange.patience(&subject);
-        let known = known.and_then(|known| HeaderValue::from_str(known).ok());
-        let mut transfer =
-            Transfer { exchange: &self.exchange, url, subject, patience, limit, known, at: At::default() };
-        let Some(response) = transfer.open().await? else { return Ok(None) };
-        transfer.known = None;
-        transfer.at.response = Some(response);
-        while let Some(bytes) = transfer.next().await? {
-            let wrote = sink.write_all(&bytes).await;
-            wrote.map_err(|error| Error::io(&*transfer.subject, &error))?;
-        }
-        sink.flush().await.map_err(|error| Error::io(&*transfer.subject, &error))?;
-        let At { position, modified, validator, .. } = transfer.at;
-        let validator = validator.and_then(|value| value.to_str().ok().map(str::to_owned));
-        Ok(Some(RemoteFile { size: position, modified, validator }))
-    }
-}
-
-/// A URL for messages: its query may hold a signature.
-fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    // Neither can fail for a URL with a host, and one without is refused.
-    let _ = url.set_password(None);
-    let _ = url.set_username("");
-    url.into()
-}
-
-fn check(url: &Url) -> std::result::Result<(), String> {
-    match url.scheme() {
-        "http" | "https" if url.username().is_empty() && url.password().is_none() => Ok(()),
-        "http" | "https" => {
-            Err("a URL with credentials is refused: it would be kept in places that others can read".to_owned())
-        }
-        scheme => Err(format!("files are fetched by http and https, not by `{scheme}`")),
-    }
+/// Where a file is.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) url: &'a Url,
+    /// The store that it is an object of.
+    pub(super) store: Option<&'a ObjectStore>,
 }
 
 /// How far a transfer is.
@@ -97,9 +37,10 @@ struct At {
     modified: Option<SystemTime>,
 }
 
-struct Transfer<'a> {
+/// A file on its way.
+pub(super) struct Transfer<'a> {
     exchange: &'a Exchange,
-    url: &'a Url,
+    place: Place<'a>,
     subject: String,
     patience: Patience,
     limit: u64,
@@ -108,9 +49,40 @@ struct Transfer<'a> {
     at: At,
 }
 
-impl Transfer<'_> {
+impl<'a> Transfer<'a> {
+    /// One of a file of at most `limit` bytes; `known` is the validator of an earlier one.
+    pub(super) fn new(
+        exchange: &'a Exchange,
+        place: Place<'a>,
+        subject: String,
+        limit: u64,
+        known: Option<HeaderValue>,
+    ) -> Self {
+        let patience = exchange.patience(&subject);
+        Self { exchange, place, subject, patience, limit, known, at: At::default() }
+    }
+
+    /// What it is about, for messages.
+    pub(super) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Asks for the file; false if it is known.
+    pub(super) async fn begin(&mut self) -> Result<bool> {
+        self.at.response = self.open().await?;
+        self.known = None;
+        Ok(self.at.response.is_some())
+    }
+
+    /// What is known of the file after its last byte.
+    pub(super) fn into_file(self) -> RemoteFile {
+        let At { position, modified, validator, .. } = self.at;
+        let validator = validator.and_then(|value| value.to_str().ok().map(str::to_owned));
+        RemoteFile { size: position, modified, validator }
+    }
+
     /// The next bytes; none after the last.
-    async fn next(&mut self) -> Result<Option<Bytes>> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             if self.at.response.is_none() {
                 self.at.response = self.open().await?;
@@ -152,10 +124,8 @@ impl Transfer<'_> {
     /// Asks for the bytes from the position on; none where they are known.
     async fn open(&mut self) -> Result<Option<Response>> {
         loop {
-            let headers = self.headers()?;
-            let outgoing = Outgoing { method: Method::GET, headers, body: Body::Empty, subject: &self.subject };
-            let response = match self.exchange.wire.follow(self.url, &outgoing, None).await {
-                Ok(answer) => answer.response,
+            let response = match self.ask().await {
+                Ok(response) => response,
                 Err(failure) => {
                     self.patience.after(failure).await?;
                     continue;
@@ -170,8 +140,40 @@ impl Transfer<'_> {
             if status == StatusCode::NOT_MODIFIED && self.known.is_some() {
                 return Ok(None);
             }
-            self.begin(&response)?;
+            if let (Some(store), false) = (self.place.store, status.is_success()) {
+                return Err(self.refused(store, response).await);
+            }
+            self.look_at(&response)?;
             return Ok(Some(response));
+        }
+    }
+
+    async fn ask(&self) -> std::result::Result<Response, Failure> {
+        let Place { url, store } = self.place;
+        let mut headers = self.headers()?;
+        if let Some(store) = store {
+            store.sign(url, &mut headers, SystemTime::now());
+        }
+        let outgoing = Outgoing { method: Method::GET, headers, body: Body::Empty, subject: &self.subject };
+        match store {
+            Some(_) => self.exchange.wire.send(url, &outgoing, None).await,
+            None => self.exchange.wire.follow(url, &outgoing, None).await.map(|answer| answer.response),
+        }
+    }
+
+    /// Why a store gives no object, in its own words.
+    async fn refused(&self, store: &ObjectStore, mut response: Response) -> Error {
+        let status = response.status();
+        let body = read_limited(self.exchange.transport(), &mut response, REFUSAL_LIMIT).await;
+        let words = object::words(&body.ok().flatten().unwrap_or_default());
+        let said = if words.is_empty() { status.to_string() } else { format!("{status}: {words}") };
+        let subject = self.subject.clone();
+        match status {
+            StatusCode::NOT_FOUND => Error::NotFound { subject, reason: format!("the store answers {said}") },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Error::Status { subject, status: format!("{said} ({})", store.asker()) }
+            }
+            _ => Error::Status { subject, status: said },
         }
     }
 
@@ -189,7 +191,7 @@ impl Transfer<'_> {
     }
 
     /// Looks at the head of an answer.
-    fn begin(&mut self, response: &Response) -> Result<()> {
+    fn look_at(&mut self, response: &Response) -> Result<()> {
         let subject = self.subject.clone();
         let validator = validator(response.headers());
         match response.status() {

@@ -1,0 +1,48 @@
+//! HMAC with SHA-256 (RFC 2104).
+
+use sha2::{Digest as _, Sha256};
+
+/// Bytes that SHA-256 takes at a time.
+const BLOCK: usize = 64;
+
+/// The code of a message.
+pub(super) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut block = [0; BLOCK];
+    if key.len() > BLOCK {
+        block[..32].copy_from_slice(&Sha256::digest(key));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let with = |pad: u8| block.map(|byte| byte ^ pad);
+    let inner = Sha256::new().chain_update(with(0x36)).chain_update(message).finalize();
+    Sha256::new().chain_update(with(0x5c)).chain_update(inner).finalize().into()
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_of_rfc_4231() {
+        for (key, message, code) in [
+            (vec![0x0b; 20], &b"Hi There"[..], "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (
+                b"Jefe".to_vec(),
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                vec![0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+        ] {
+            assert_eq!(hex(&hmac(&key, message)), code);
+        }
+    }
+}
