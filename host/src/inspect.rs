@@ -9,6 +9,7 @@ use wasmtime::component::types::ComponentItem;
 
 use crate::bindings::exported::Description;
 use crate::cli::options::HostOptions;
+use crate::cli::step::Detail;
 use crate::cli::{self, Inspect, arguments, step};
 use crate::component::{self, Loaded};
 use crate::exit::Failure;
@@ -67,7 +68,7 @@ fn imports(engine: &Engine, loaded: &Loaded) -> String {
 
 fn command_lines(text: &mut String, description: &Description) -> Result<(), Failure> {
     // Built only to refuse a description that makes no sense.
-    step::command_line(description)?;
+    step::command_line(description, Detail::Full)?;
     for command in &description.commands {
         let _ = writeln!(text, "  {}", [description.name.as_str(), command.name.as_str()].join(" ").trim_end());
         for parameter in &command.parameters {

@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use steprun_tests::fake::{Fake, Response};
 use steprun_tests::{Base, Layer, Registry, User, inspect, push_index, raw_manifest, sha256};
 
 fn push(registry: &Registry, image: &str, content: &[u8]) -> String {
@@ -268,4 +269,95 @@ fn logins_are_kept_and_used() {
     user.succeeds(["auth", "logout", address]).prints_nothing();
     user.fails(1, ["promote", "catalog", address]).says(&["no credentials found"]);
     user.fails(2, ["auth", "login", address, "-u", "x"]).says(&["--password-stdin"]);
+}
+
+#[test]
+fn apply_brings_images_where_a_file_wants_them() {
+    let (user, from, to) = (User::new(), Registry::plain(), Registry::plain());
+    let (one, two) = (push(&from, "testing/app:x", b"1"), push(&from, "testing/app:y", b"2"));
+    let file = |second: &str| {
+        format!(
+            "[[registries]]\nname = \"{}/testing\"\nsource = true\n[[registries]]\nname = \"{}/stable\"\n\
+             [[images]]\nname = \"app\"\n[images.digests]\n\"{one}\" = [\"1.0\", \"latest\"]\n\"{two}\" = [{second}]\n",
+            from.address(),
+            to.address()
+        )
+    };
+    fs::write(user.home().join("images.toml"), file("\"0.9\"")).unwrap();
+    let (source, target) = (from.image("testing"), to.image("stable"));
+    let granted = ["promote", "apply", "images.toml", "--from", &source, "--to", &target];
+    let plan = user.succeeds([&granted[..], &["--dry-run"]].concat());
+    assert_eq!(plan.text().lines().count(), 3, "{}", plan.text());
+    assert!(to.repositories().is_empty());
+    user.succeeds(granted).prints_nothing();
+    assert_eq!(sha256(&raw_manifest(&to, "stable/app:latest")), one);
+    assert_eq!(sha256(&raw_manifest(&to, "stable/app:0.9")), two);
+    assert_eq!(user.succeeds([&granted[..], &["--dry-run"]].concat()).text(), "");
+
+    // A tag that moved, and one that nothing stands for: both are told, and the third is not made.
+    fs::write(user.home().join("images.toml"), file("\"1.1\", \"latest\"").replace("\"1.0\", \"latest\"", "\"1.0\""))
+        .unwrap();
+    user.fails(1, granted).prints_nothing().says(&[&one, &two, "stable/app:latest stands for"]);
+    assert!(!to.tags("stable/app").contains_key("1.1"));
+
+    let narrow = to.image("stable/other");
+    user.fails(3, ["promote", "apply", "images.toml", "--from", &source, "--to", &narrow])
+        .says(&["registry.push", &format!("`--to {target}` would grant it")]);
+    fs::write(user.home().join("policy.toml"), "[registries]\npush = [\"elsewhere.example\"]\n").unwrap();
+    user.fails(3, [&granted[..], &["--policy", "policy.toml"]].concat()).says(&["policy.toml"]);
+    fs::write(user.home().join("images.toml"), "[[registry]]\n").unwrap();
+    user.fails(1, granted).says(&["images.toml:1:3", "unknown field `registry`"]);
+}
+
+/// Where a question has an answer for people, it has one for programs.
+#[test]
+fn every_question_can_be_answered_in_json() {
+    let (user, registry) = (User::new(), Registry::plain());
+    push(&registry, "app:1", b"x");
+    push(&registry, "app:2", b"y");
+    push_index(user.home(), &registry, "multi:1");
+    let (app, other, multi) = (registry.image("app:1"), registry.image("app:2"), registry.image("multi:1"));
+    let (repository, absent) = (registry.image("app"), registry.image("absent"));
+    for words in [
+        &["digest", &app][..],
+        &["manifest", &app],
+        &["manifest", &multi],
+        &["ls", &repository],
+        &["catalog", registry.address()],
+        &["index", "list", &multi],
+        &["referrers", &app],
+        &["tree", &multi],
+        &["size", &multi],
+        &["files", &app],
+        &["diff", &app, &other],
+        &["sync", &repository, &absent, "--dry-run"],
+        &["retention", &repository, "--keep", "1"],
+    ] {
+        let printed = user.succeeds([&["promote"], words, &["--format", "json"]].concat());
+        for line in printed.text().lines() {
+            let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{words:?}: {line}: {error}"));
+            assert!(value.is_object() || value.is_array(), "{words:?}");
+        }
+        assert!(!printed.stdout.is_empty(), "{words:?}");
+    }
+}
+
+#[test]
+fn requests_and_warnings_of_registries_are_told() {
+    let manifest = json!({ "schemaVersion": 2, "config": {}, "layers": [] }).to_string();
+    let digest = sha256(manifest.as_bytes());
+    let registry = Fake::serve(move |_| {
+        let answer = Response::new(200).header("Warning", "299 - \"this registry closes\"");
+        let answer = answer.header("Content-Type", "application/vnd.oci.image.manifest.v1+json");
+        answer.header("Docker-Content-Digest", &digest).body(manifest.clone())
+    });
+    let image = format!("{}/app:1", registry.address());
+    let user = User::new();
+    user.succeeds(["promote", "-v", "manifest", &image]).says(&[
+        "GET http://",
+        "/v2/app/manifests/1 200",
+        "this registry closes",
+    ]);
+    let silent = user.succeeds(["promote", "manifest", &image]);
+    assert!(!silent.stderr.contains("GET http://"));
 }

@@ -10,7 +10,7 @@ use steprun_client::{Digest, Namespace, Reference, RegistryName, RepositoryName}
 
 use crate::bindings::exported::{self, Description, FileAccess, Parameter, RegistryAccess, ValueKind};
 use crate::cli::options::HostOptions;
-use crate::cli::step::{self, Commands};
+use crate::cli::step::{self, Commands, Detail};
 use crate::cli::time;
 use crate::context::DirectoryHandle;
 use crate::error::CallResult;
@@ -181,7 +181,7 @@ pub fn parse(
     before: Vec<OsString>,
     after: Vec<OsString>,
 ) -> Result<Result<(HostOptions, Arguments), clap::Error>, Failure> {
-    let mut command_line = step::command_line(description)?;
+    let mut command_line = step::command_line(description, Detail::For(&after))?;
     let mut words = vec![OsString::from(format!("steprun {}", description.name))];
     match step::described_commands(description)? {
         Commands::Single(_) => {

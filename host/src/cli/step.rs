@@ -1,5 +1,7 @@
 //! Makes a command line of a step's description.
 
+use std::ffi::OsString;
+
 use clap::builder::{ArgAction, PossibleValuesParser, ValueParser};
 use clap::{Arg, Args, Command};
 
@@ -7,11 +9,32 @@ use crate::bindings::exported::{self, Arity, Description, Parameter, Placement, 
 use crate::cli::options::HostOptions;
 use crate::exit::Failure;
 
+/// Which commands get their parameters. A step may have dozens of commands, and a call needs one of them.
+#[derive(Debug, Clone, Copy)]
+pub enum Detail<'a> {
+    /// All.
+    Full,
+    /// The one that words call; the others get their names.
+    For(&'a [OsString]),
+}
+
+impl Detail<'_> {
+    /// Whether a command may be the one: by its name or an alias, whole or in two words (`index append`).
+    fn includes(self, command: &exported::Command) -> bool {
+        let Self::For(words) = self else { return true };
+        let first = |name: &str| name.split('-').next().unwrap_or(name).to_owned();
+        let names: Vec<String> =
+            std::iter::once(&command.name).chain(&command.aliases).map(|name| first(name)).collect();
+        let called = |word: &OsString| word.to_str().is_some_and(|word| names.contains(&first(word)));
+        words.iter().any(called)
+    }
+}
+
 /// The parser of a step's arguments: one for each command, with the host's flags beside the step's own.
 ///
 /// # Errors
 /// If the description contradicts itself, uses a name of the host's, or a kind of value that this host does not know.
-pub fn command_line(description: &Description) -> Result<Command, Failure> {
+pub fn command_line(description: &Description, detail: Detail<'_>) -> Result<Command, Failure> {
     let described = described_commands(description)?;
     let root = Command::new(description.name.clone())
         .bin_name(format!("steprun {}", description.name))
@@ -27,7 +50,10 @@ pub fn command_line(description: &Description) -> Result<Command, Failure> {
                 let sub = Command::new(command.name.clone())
                     .about(command.summary.clone())
                     .visible_aliases(command.aliases.clone());
-                root = root.subcommand(with_parameters(sub, command)?);
+                root = root.subcommand(match detail.includes(command) {
+                    true => with_parameters(sub, command)?,
+                    false => sub,
+                });
             }
             Ok(root)
         }
