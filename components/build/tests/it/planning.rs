@@ -107,8 +107,12 @@ fn row_137_a_plan_tells_named_images_from_images_in_files() {
     let build = build.base("registry.test/base", FileTree::new(), config.clone());
     // The host gives what lies in a file or directory one name for the registry and the repository.
     let build = build.base("oci:layout", FileTree::new().file("f", ""), config);
-    let named =
-        ["--build-context", "base=docker-image://registry.test/base", "--build-context", "other=docker-image://oci:layout"];
+    let named = [
+        "--build-context",
+        "base=docker-image://registry.test/base",
+        "--build-context",
+        "other=docker-image://oci:layout",
+    ];
     let shown = build.arguments(&named).built().stdout();
     let (_, needs) = shown.split_once("needs\n").unwrap();
     assert_eq!(
