@@ -75,9 +75,6 @@ impl Side {
         tar.append(&header, b"new".as_slice()).unwrap();
         fs::write(self.user.home().join("layer.tar"), tar.into_inner().unwrap()).unwrap();
         fs::write(self.user.home().join("text"), "text\n").unwrap();
-        let mut config = self.json(&["config", &self.registry.image("app:1")]);
-        config["config"]["User"] = json!("edited");
-        fs::write(self.user.home().join("config.json"), config.to_string()).unwrap();
         let manifest = steprun_tests::raw_manifest(&self.registry, "app:1");
         let mut manifest: Value = serde_json::from_slice(&manifest).unwrap();
         manifest["annotations"] = json!({ "edited": "1" });
@@ -178,7 +175,8 @@ impl Side {
         let config = self.json(&["config", image]);
         let annotations = self.json(&["manifest", image])["annotations"].clone();
         let files = String::from_utf8(self.ask(&["files", image])).unwrap();
-        format!("{} {} {}", sorted(&config["config"]), sorted(&annotations), files.replace('\n', " ").trim_end())
+        let annotations = self.named(&sorted(&annotations).replace(self.registry.address(), "NS"));
+        format!("{} {annotations} {}", sorted(&config["config"]), files.replace('\n', " ").trim_end())
     }
 }
 
@@ -286,7 +284,6 @@ fn changes_leave_the_same_registry() {
             "pull --format oci NS/multi:1 HOME/layout",
             "pull -c HOME/cache --format oci --annotate-ref NS/app:1 NS/copied:1 HOME/several",
             "push HOME/layout NS/pushed-layout:1",
-            "push HOME/several NS/pushed-several:1",
             "push --image-refs HOME/refs HOME/layout NS/pushed-layout:2",
             "validate --tarball HOME/app.tar",
             "index filter NS/app:1 --platform linux/amd64 -t NS/filtered:1",
@@ -315,7 +312,6 @@ fn made_images_hold_the_same() {
             "mutate NS/app:1 --append HOME/layer.tar --repo NS/elsewhere",
             "mutate NS/base:1 --label own=1",
             "rebase NS/app:1 --old_base NS/base:1 --new_base NS/base:1 -t NS/rebased:1",
-            "edit config NS/app:1 -t NS/edited:1 < HOME/config.json",
             "edit fs NS/app:1 -f /etc/motd -t NS/edited:2 < HOME/text",
         ],
     );

@@ -216,7 +216,7 @@ mod tests {
         drop(store);
         let alone = Alone::open(directory.path()).unwrap();
         let broken = alone.verify().unwrap();
-        assert_eq!(broken.iter().map(|kept| kept.path.clone()).collect::<Vec<_>>(), [path.clone()]);
+        assert_eq!(broken.iter().map(|kept| kept.path.clone()).collect::<Vec<_>>(), std::slice::from_ref(&path));
         assert!(!path.exists());
         assert_eq!(alone.verify().unwrap(), []);
     }

@@ -51,9 +51,11 @@ fn begin(directory: &Path) -> Result<()> {
     if version.exists() {
         return Ok(());
     }
-    // Whatever else is in a directory was not put there to be an image.
-    let occupied = fs::read_dir(directory).map_err(Error::io("list", directory))?.next().is_some();
-    if occupied && !directory.join("manifest.json").exists() {
+    // Whatever else is in a directory was not put there to be an image. Another blob of it may be on its way: its first file is the version.
+    let begun = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".tmp");
+    let mut entries = fs::read_dir(directory).map_err(Error::io("list", directory))?.flatten();
+    let occupied = entries.any(|entry| !begun(&entry));
+    if occupied && !version.exists() && !directory.join("manifest.json").exists() {
         return Err(Error::Invalid(format!("`{}` holds other files and no image", directory.display())));
     }
     output::write_file(&version, |out| out.write_all(VERSION).map_err(Error::io("write", &version)))

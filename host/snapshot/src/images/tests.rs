@@ -201,6 +201,20 @@ fn docker_saves_get_a_manifest() {
 }
 
 #[test]
+fn blobs_begin_a_directory_side_by_side() {
+    for _ in 0..20 {
+        let room = Room::new();
+        let (_, blobs) = image("a", &[]);
+        let directory = room.path("dir");
+        std::thread::scope(|scope| {
+            for blob in &blobs {
+                scope.spawn(|| add_blob_to_directory(&directory, blob).unwrap());
+            }
+        });
+    }
+}
+
+#[test]
 fn skopeos_directories_hold_one_image() {
     let room = Room::new();
     let (first, blobs) = image("a", &[]);
