@@ -23,7 +23,7 @@ fn cached(outcome: &Outcome) -> usize {
 }
 
 #[test]
-fn what_did_not_change_is_not_done_again() {
+fn row_115_what_did_not_change_is_not_done_again() {
     let (user, registry) = (User::new(), Registry::plain());
     let dockerfile = format!("FROM {}\nWORKDIR /w\nCOPY a b /w/\nCOPY dir /d\nADD t.tar /t\n", base(&registry));
     let tar = {

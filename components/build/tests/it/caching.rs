@@ -43,7 +43,7 @@ const TWO_STAGES: &str = "FROM registry.test/base AS build\nWORKDIR /src\nCOPY a
     FROM registry.test/base\nCOPY --from=build /ran /app\nRUN check\n";
 
 #[test]
-fn a_second_build_does_nothing_again() {
+fn row_150_a_second_build_does_nothing_again() {
     let (host, count) = counting();
     let build = || on(with_base(&host), dockerfile(TWO_STAGES).context(|tree| tree.file("a", "1")));
     let first = build().built();
@@ -240,7 +240,7 @@ proptest! {
 
     /// A change that could matter is a miss, one that can't is a hit; either way the image is the one that a build without cache makes.
     #[test]
-    fn no_hit_is_wrong(one in inputs(), other in inputs(), noise in 0i64..3) {
+    fn rows_115_150_no_hit_is_wrong(one in inputs(), other in inputs(), noise in 0i64..3) {
         let (warm, count) = counting();
         let first = one.image(&warm, 7);
         let commands = count.replace(0);
