@@ -1,9 +1,10 @@
 //! What a copy depends on, for the cache: names, metadata and contents of the files that it takes. Times are not among them.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use steprun_dockerfile::mode::Mode;
-use steprun_ports::{Commit, Directory, Failure, FileKind, Host, Stat};
+use steprun_ports::{Commit, Directory, Failure, FileKind, Host, Stat, Tree};
 
 use super::gather::{Gathered, Sources};
 use super::origin::{Context, Origin, Producer};
@@ -37,7 +38,7 @@ pub(crate) async fn declare<H: Host + 'static>(
             (Sources::Later, _) | (_, Producer::Files { .. }) => {}
             (sources, Producer::Context { context, .. }) => {
                 let mut files = Files::new(context, mode.as_ref(), number);
-                files.add_sources(sources, gathered, request).await?;
+                files.add_sources(sources, gathered).await?;
                 files.declare(inputs).await?;
             }
         }
@@ -97,12 +98,7 @@ impl<'a, H: Host + 'static> Files<'a, H> {
         Self { context, mode, number, entries: Vec::new(), links: HashMap::new() }
     }
 
-    async fn add_sources(
-        &mut self,
-        sources: &Sources<H>,
-        gathered: &Gathered<H>,
-        request: &Request,
-    ) -> Result<(), Failure> {
+    async fn add_sources(&mut self, sources: &Sources<H>, gathered: &Gathered<H>) -> Result<(), Failure> {
         match sources {
             Sources::Plain(matches) => {
                 for found in matches.iter().filter(|found| !excluded(&gathered.exclude, found)) {
@@ -124,14 +120,13 @@ impl<'a, H: Host + 'static> Files<'a, H> {
             }
             Sources::Fetched(_) | Sources::Later => {}
         }
-        debug_assert!(!request.sources.is_empty(), "a source comes from a request");
         Ok(())
     }
 
     async fn add_parents(&mut self, base: &str, path: &str) -> Result<(), Failure> {
         for (end, _) in path.match_indices('/') {
             let full = paths::join(base, &path[..end]);
-            let stat = self.context.directory_stat(&full).await.map_err(|error| reading(&full, error))?;
+            let stat = self.context.directory.stat(&full, false).await.map_err(|error| reading(&full, error))?;
             self.add(&full, &path[..end], &stat);
         }
         Ok(())
@@ -178,19 +173,11 @@ impl<'a, H: Host + 'static> Files<'a, H> {
 }
 
 impl<H: Host + 'static> Context<H> {
-    async fn directory_stat(&self, path: &str) -> steprun_ports::Result<Stat> {
-        steprun_ports::Tree::stat(&self.directory, path, false).await
-    }
-
     /// Declares the files at and below a path, as a mount shows them.
     ///
     /// # Errors
     /// Files that can't be read.
-    pub(crate) async fn declare_below(
-        self: &std::rc::Rc<Self>,
-        path: &str,
-        inputs: &mut Inputs,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn declare_below(self: &Rc<Self>, path: &str, inputs: &mut Inputs) -> Result<(), Failure> {
         let origin = Origin::Context(self.clone());
         // What is not there is for the mount to say.
         let found = origin.follow(path).await.map_err(|error| reading(path, error))?;
@@ -208,7 +195,7 @@ impl<H: Host + 'static> Context<H> {
     ///
     /// # Errors
     /// Files that can't be read.
-    pub(crate) async fn key(self: &std::rc::Rc<Self>) -> Result<Key, Failure> {
+    pub(crate) async fn key(self: &Rc<Self>) -> Result<Key, Failure> {
         let mut inputs = Inputs::new("context");
         self.declare_below("", &mut inputs).await?;
         Ok(inputs.key())

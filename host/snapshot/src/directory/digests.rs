@@ -55,14 +55,14 @@ impl State {
 }
 
 /// Device and inode.
-type File64 = (u64, u64);
+type FileId = (u64, u64);
 
 /// What is known of the files of a directory.
-type Table = HashMap<File64, (State, String)>;
+type Table = HashMap<FileId, (State, String)>;
 
 /// What came of one file.
 struct Digested {
-    file: File64,
+    file: FileId,
     state: State,
     digest: String,
     /// It had to be read, and may be remembered.
@@ -132,7 +132,7 @@ impl Directory {
     }
 }
 
-fn identity(found: &Statx) -> File64 {
+fn identity(found: &Statx) -> FileId {
     (u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor), found.stx_ino)
 }
 
