@@ -67,7 +67,7 @@ impl<H: Host + 'static> Step<'_, H> {
         Ok(CACHED)
     }
 
-    /// Takes the result of a command from the cache, if it is there.
+    /// Takes the result of a command from the cache, if it is there. The stage has the key of the result from now on.
     pub(crate) async fn recall_command(
         &self,
         stage: &mut Stage<H>,
@@ -77,8 +77,8 @@ impl<H: Host + 'static> Step<'_, H> {
     ) -> Option<&'static str> {
         let key = inputs.key();
         let record = self.recall(instruction, inputs, &key, true).await;
+        stage.key = key;
         if self.stages.note(self.place(), record.is_some()) {
-            stage.key = key;
             return Some("");
         }
         let record = record?;
@@ -91,7 +91,6 @@ impl<H: Host + 'static> Step<'_, H> {
             // Done again, a command may well give something else.
             Content::Repeatable => return None,
         }
-        stage.key = key;
         Some(CACHED)
     }
 

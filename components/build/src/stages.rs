@@ -50,9 +50,13 @@ pub(crate) type Looks = BTreeMap<(usize, usize, usize), bool>;
 impl<H: Host + 'static> Stages<H> {
     /// Nothing is done before [`Stages::build`].
     pub(crate) fn new(jobs: Vec<Rc<Job<H>>>, shared: Vec<bool>, in_image: Vec<bool>, cache: Rc<Cache<H>>) -> Rc<Self> {
+        Rc::new(Self::idle(jobs, shared, in_image, cache))
+    }
+
+    fn idle(jobs: Vec<Rc<Job<H>>>, shared: Vec<bool>, in_image: Vec<bool>, cache: Rc<Cache<H>>) -> Self {
         let slots = jobs.iter().flat_map(|_| &shared).map(|_| Slot::Idle).collect();
         let (queue, later) = (RefCell::default(), RefCell::default());
-        Rc::new(Self { jobs, shared, slots: RefCell::new(slots), queue, in_image, later, cache, looks: None })
+        Self { jobs, shared, slots: RefCell::new(slots), queue, in_image, later, cache, looks: None }
     }
 
     /// Looks for the results of all instructions of some stages, and does nothing. What can't be told without doing something is left out.
@@ -63,9 +67,8 @@ impl<H: Host + 'static> Stages<H> {
         needed: &[Vec<usize>],
     ) -> Looks {
         let in_image = vec![false; shared.len()];
-        let stages = Self::new(jobs.to_vec(), shared, in_image, cache);
-        let Ok(stages) = Rc::try_unwrap(stages) else { return Looks::new() };
-        let stages = Rc::new(Self { looks: Some(RefCell::default()), ..stages });
+        let idle = Self::idle(jobs.to_vec(), shared, in_image, cache);
+        let stages = Rc::new(Self { looks: Some(RefCell::default()), ..idle });
         // Why a stage can't be built is for the build to say.
         let _ = stages.build(needed).await;
         stages.looks.as_ref().map(RefCell::take).unwrap_or_default()

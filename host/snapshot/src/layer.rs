@@ -91,11 +91,7 @@ impl Toc {
         let Ok(body) = postcard::to_stdvec(self) else { return Ok(()) };
         let mut checksum = flate2::Crc::new();
         checksum.update(&body);
-        let mut file = store.temporary()?;
-        let written =
-            [MAGIC, &checksum.sum().to_le_bytes(), &body].into_iter().try_for_each(|part| file.write_all(part));
-        written.map_err(Error::io("write", file.path()))?;
-        store::persist(file, path).map(drop)
+        store.replace(path, &[MAGIC, &checksum.sum().to_le_bytes(), &body])
     }
 }
 

@@ -11,7 +11,7 @@ use oci_spec::image::Digest;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::hash::Hasher;
-use crate::{Error, Result, Store, disk};
+use crate::{Error, Result, Store, disk, store};
 
 /// The directories of a store, and how deep below them the things lie that are kept or removed as one. What commands left in `caches` and
 /// unpacked in `bases` are directories; all else are files.
@@ -21,9 +21,7 @@ const PARTS: [(&str, usize); 7] =
 /// A store that nobody else uses.
 #[derive(Debug)]
 pub struct Alone {
-    root: PathBuf,
     store: Store,
-    _lock: File,
 }
 
 /// One thing in a store.
@@ -44,17 +42,17 @@ impl Alone {
     pub fn open(root: &Path) -> Result<Self> {
         // Makes it, if there is none.
         drop(Store::open(root)?);
-        let path = root.join(super::store::LOCK);
+        let path = root.join(store::LOCK);
         let lock = File::open(&path).map_err(Error::io("open", &path))?;
         flock(&lock, FlockOperation::LockExclusive).map_err(Error::io("lock", &path))?;
-        Ok(Self { root: root.to_owned(), store: Store::within(root), _lock: lock })
+        Ok(Self { store: Store::locked(root, lock) })
     }
 
     /// All that is in it, least recently used first.
     pub fn list(&self) -> Result<Vec<Kept>> {
         let mut all = Vec::new();
         for (part, depth) in PARTS {
-            collect(&self.root.join(part), part, depth, &mut all)?;
+            collect(&self.store.root().join(part), part, depth, &mut all)?;
         }
         all.sort_by(|a, b| a.used.cmp(&b.used).then_with(|| a.path.cmp(&b.path)));
         Ok(all)

@@ -1,13 +1,14 @@
 //! What steps remember: small files in the store, each with the blobs that it is about.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Descriptor, Error, Result, Store, Timestamp, sha256, store};
+use crate::store::name_of;
+use crate::{Descriptor, Error, Result, Store, Timestamp};
 
 /// A record larger than this is none of ours.
 const LIMIT: u64 = 64 << 20;
@@ -76,20 +77,14 @@ impl Store {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let blobs = blobs.iter().map(|blob| (blob.media_type.clone(), blob.digest.to_string(), blob.size)).collect();
         let stored = (i64::try_from(now.as_secs()).unwrap_or(i64::MAX), now.subsec_nanos());
-        let header = serde_json::to_vec(&Header { stored, blobs }).map_err(io::Error::from);
         let path = self.record_path(space, key);
-        let parent = path.parent().unwrap_or(self.root());
-        fs::create_dir_all(parent).map_err(Error::io("create the directory", parent))?;
-        let mut file = self.temporary()?;
-        let written = header.and_then(|header| file.write_all(&[&header, b"\n".as_slice(), content].concat()));
-        written.map_err(Error::io("write", file.path()))?;
-        store::persist(file, &path).map(drop)
+        let header = serde_json::to_vec(&Header { stored, blobs }).map_err(io::Error::from);
+        self.replace(&path, &[&header.map_err(Error::io("write", &path))?, b"\n", content])
     }
 
     /// Names of spaces and keys are any texts, so that files are named by their digests.
     fn record_path(&self, space: &str, key: &str) -> std::path::PathBuf {
-        let name = |text: &str| sha256(text.as_bytes()).to_string().replacen(':', "-", 1);
-        self.root().join("records").join(name(space)).join(name(key))
+        self.root().join("records").join(name_of(space.as_bytes())).join(name_of(key.as_bytes()))
     }
 }
 

@@ -15,7 +15,7 @@ use oci_spec::image::Digest;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::hash::{Hasher, Hashing};
+use crate::hash::{Hasher, Hashing, sha256};
 use crate::{Error, Result};
 
 /// How long a temporary file may be without its lock after it was made.
@@ -25,8 +25,8 @@ const UNLOCKED: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Store {
     root: Arc<Path>,
-    /// Held shared: see [`crate::maintain`].
-    _lock: Arc<Option<File>>,
+    /// Held shared by those who use the store: see [`crate::maintain`].
+    _lock: Arc<File>,
 }
 
 /// The file that is locked by those who use a store.
@@ -44,12 +44,12 @@ impl Store {
         }
         let lock = lock(&root.join(LOCK))?;
         remove_abandoned(&root.join("tmp"));
-        Ok(Self { root: root.into(), _lock: Arc::new(Some(lock)) })
+        Ok(Self { root: root.into(), _lock: Arc::new(lock) })
     }
 
-    /// A store whose lock the caller holds.
-    pub(crate) fn within(root: &Path) -> Self {
-        Self { root: root.into(), _lock: Arc::new(None) }
+    /// A store that is locked already.
+    pub(crate) fn locked(root: &Path, lock: File) -> Self {
+        Self { root: root.into(), _lock: Arc::new(lock) }
     }
 
     /// Where the store lies.
@@ -120,6 +120,16 @@ impl Store {
         let file = NamedTempFile::new_in(&directory).map_err(Error::io("create a file in", &directory))?;
         flock(file.as_file(), FlockOperation::LockShared).map_err(Error::io("lock", file.path()))?;
         Ok(file)
+    }
+
+    /// Writes a small file of the store, whose directory is made where it is missing; it appears whole.
+    pub(crate) fn replace(&self, path: &Path, parts: &[&[u8]]) -> Result<()> {
+        let parent = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(parent).map_err(Error::io("create the directory", parent))?;
+        let mut file = self.temporary()?;
+        let written = parts.iter().try_for_each(|part| file.write_all(part));
+        written.map_err(Error::io("write", file.path()))?;
+        persist(file, path).map(drop)
     }
 
     /// A directory in `tmp/` for files under way, which only its user can enter.
@@ -198,6 +208,12 @@ fn remove_abandoned(directory: &Path) {
 fn flat_name(digest: &Digest) -> Result<String> {
     Hasher::of(digest)?;
     Ok(format!("{}-{}", digest.algorithm(), digest.digest()))
+}
+
+/// The name of the file for something that can have any name.
+pub(crate) fn name_of(text: &[u8]) -> String {
+    let digest = sha256(text);
+    format!("{}-{}", digest.algorithm(), digest.digest())
 }
 
 /// Renames a finished temporary file to where it belongs; an equal file that is there already is replaced.

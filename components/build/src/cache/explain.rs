@@ -15,9 +15,6 @@ pub(super) fn why(before: Option<&Inputs>, now: &Inputs) -> String {
         return "its result is no longer in the cache".to_owned();
     }
     let (before, now) = (by_name(before), by_name(now));
-    if before.get("base") != now.get("base") && others_equal(&before, &now) {
-        return "what is before it has changed".to_owned();
-    }
     let names: BTreeSet<&str> = before.keys().chain(now.keys()).copied().filter(|name| *name != "base").collect();
     let mut changes: Vec<String> = names
         .into_iter()
@@ -36,14 +33,6 @@ pub(super) fn why(before: Option<&Inputs>, now: &Inputs) -> String {
         count if count > SHOWN => format!("{}, and {} more", changes[..SHOWN].join(", "), count - SHOWN),
         _ => changes.join(", "),
     }
-}
-
-fn others_equal(before: &BTreeMap<&str, Vec<&str>>, now: &BTreeMap<&str, Vec<&str>>) -> bool {
-    let others = |inputs: &BTreeMap<&str, Vec<&str>>| -> Vec<Vec<String>> {
-        let owned = |values: &Vec<&str>| values.iter().map(|value| (*value).to_owned()).collect();
-        inputs.iter().filter(|(name, _)| **name != "base").map(|(_, values)| owned(values)).collect()
-    };
-    before.keys().eq(now.keys()) && others(before) == others(now)
 }
 
 /// Several inputs may have one name.

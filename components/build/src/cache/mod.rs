@@ -53,11 +53,7 @@ impl<H: Host> Cache<H> {
         let target = arguments.target.clone().unwrap_or_default();
         let platforms = arguments.platforms.iter().map(ToString::to_string);
         let scope = Key::of("scope", [image, dockerfile.to_owned(), target].into_iter().chain(platforms));
-        Self::open(host, &arguments.caching, &scope).await
-    }
-
-    async fn open(host: &H, arguments: &Rc<Caching<H>>, scope: &Key) -> Self {
-        let tag = registry::tag(scope);
+        let (tag, arguments) = (registry::tag(&scope), arguments.caching.clone());
         let mut imported = BTreeMap::new();
         if arguments.reads {
             for repository in arguments.import.iter().chain(&arguments.export) {
@@ -70,7 +66,7 @@ impl<H: Host> Cache<H> {
                 }
             }
         }
-        Self { host: host.clone(), arguments: arguments.clone(), tag, imported, results: RefCell::default() }
+        Self { host: host.clone(), arguments, tag, imported, results: RefCell::default() }
     }
 
     /// Whether layers go to a repository, and so must be compressed.

@@ -2,7 +2,7 @@
 //! BuildKit.
 
 use steprun_dockerfile::instruction::{Network, Run};
-use steprun_dockerfile::mount::{MountKey, MountSpec};
+use steprun_dockerfile::mount::{Mount, MountKey, MountSpec};
 use steprun_ports::{Failure, Host};
 
 use super::command::Command;
@@ -21,6 +21,7 @@ impl<H: Host + 'static> Step<'_, H> {
         stage: &Stage<H>,
         run: &Run,
         command: &Command,
+        mounts: &[Mount],
     ) -> Result<Inputs, Failure> {
         let mut inputs = self.inputs("RUN", stage);
         inputs.add("platform", stage.config.platform().to_string());
@@ -37,8 +38,8 @@ impl<H: Host + 'static> Step<'_, H> {
             Network::Host => "host",
         };
         inputs.add("--network", network);
-        for (number, spec) in run.mounts.iter().enumerate() {
-            self.declare_mount(stage, number, spec, &mut inputs).await?;
+        for (number, mount) in run.mounts.iter().zip(mounts).enumerate() {
+            self.declare_mount(stage, number, mount, &mut inputs).await?;
         }
         Ok(inputs)
     }
@@ -47,31 +48,27 @@ impl<H: Host + 'static> Step<'_, H> {
         &self,
         stage: &Stage<H>,
         number: usize,
-        spec: &MountSpec,
+        (spec, mount): (&MountSpec, &Mount),
         inputs: &mut Inputs,
     ) -> Result<(), Failure> {
-        let (mut kind, mut source) = ("bind".to_owned(), String::new());
         for field in &spec.fields {
+            // What has no value was told when the mount was resolved.
             let value = match &field.value {
-                Some(word) => self.expand(stage, word)?,
+                Some(word) => stage.scope.variables().expand(self.text(), word)?.0,
                 None => String::new(),
             };
-            match field.key {
-                MountKey::Type => kind.clone_from(&value),
-                MountKey::Source => source.clone_from(&value),
-                _ => {}
-            }
             // How builds share a cache, or whether a secret must be there, changes nothing that a command sees.
             if !matches!(field.key, MountKey::Sharing | MountKey::Required | MountKey::From) {
                 inputs.add(format!("mount {number} {:?}", field.key), value);
             }
         }
-        let has_files = kind == "bind" || (kind == "cache" && spec.from().is_some_and(|word| !word.raw.is_empty()));
-        if !has_files {
-            return Ok(());
-        }
+        let source = match mount {
+            Mount::Bind { source, .. } => source,
+            Mount::Cache { source, .. } if spec.from().is_some_and(|word| !word.raw.is_empty()) => source,
+            Mount::Cache { .. } | Mount::Tmpfs { .. } | Mount::Secret { .. } | Mount::Ssh { .. } => return Ok(()),
+        };
         match self.mounted(spec).await? {
-            Producer::Context { context, .. } => context.declare_below(&source, inputs).await,
+            Producer::Context { context, .. } => context.declare_below(source, inputs).await,
             Producer::Files { key, .. } => {
                 inputs.add(format!("mount {number} from"), key.as_str());
                 Ok(())

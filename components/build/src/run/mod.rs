@@ -42,14 +42,16 @@ impl<H: Host + 'static> Step<'_, H> {
             return Err(place(Failure::failed("RUN has no command")));
         }
         let created_by = format!("RUN {}{} # buildkit", arguments(&stage.scope), command.arguments.join(" "));
-        let inputs = self.declare_command(stage, run, &command).await?;
+        let resolved: Vec<_> =
+            run.mounts.iter().map(|spec| self.expand_mount(stage, spec)).collect::<Result<_, _>>()?;
+        let inputs = self.declare_command(stage, run, &command, &resolved).await?;
         if let Some(note) = self.recall_command(stage, instruction, &inputs, &created_by).await {
             return Ok(note);
         }
         let base = stage.files.clone().await.map_err(place)?;
         let user = stage.config.container().user.clone().unwrap_or_default();
         let account = user::account(&base, &user).await.map_err(place)?;
-        let mounts = self.mounts(stage, instruction, run, &command).await?;
+        let mounts = self.mounts(stage, instruction, run.mounts.iter().zip(resolved), &command).await?;
         let process = self.process(stage, run, command, account, mounts);
         let outcome = base.run(process).await;
         let hint = || self.foreign(stage);
@@ -57,7 +59,6 @@ impl<H: Host + 'static> Step<'_, H> {
         match outcome {
             Outcome { status: 0, snapshot: Some(snapshot), .. } => {
                 let in_image = self.stages.in_image(self.stage);
-                stage.key = inputs.key();
                 stage.layer(self.job, created_by, known(snapshot), in_image);
                 if let Some(step) = stage.steps.last() {
                     self.remember_layer(step, stage.key.clone(), None, in_image);

@@ -1,7 +1,7 @@
 //! What a RUN sees besides its file system (BuildKit `dockerfile2llb/convert_runmount.go`).
 
 use steprun_dockerfile::expand;
-use steprun_dockerfile::instruction::{Instruction, Run};
+use steprun_dockerfile::instruction::Instruction;
 use steprun_dockerfile::mount::{self, MountSpec};
 use steprun_ports::{
     Access, Agent, BindMount, CacheMount, Change, Failure, Host, Mount, MountSource, Secret, Sharing, Timestamp, Tree,
@@ -45,12 +45,12 @@ impl<H: Host> Place<'_, H> {
 }
 
 impl<H: Host + 'static> Step<'_, H> {
-    /// Resolves all mounts, in the order written.
+    /// Finds what all mounts show, in the order written.
     pub(super) async fn mounts(
         &self,
         stage: &Stage<H>,
         instruction: &Instruction,
-        run: &Run,
+        resolved: impl Iterator<Item = (&MountSpec, mount::Mount)>,
         command: &Command,
     ) -> Result<Mounts<H>, Failure> {
         let mut mounts = Mounts { list: Vec::new(), secret_environment: Vec::new(), agent_socket: None };
@@ -59,9 +59,8 @@ impl<H: Host + 'static> Step<'_, H> {
             mounts.list.push(self.script(file).await.map_err(place)?);
         }
         let mut agents = 0;
-        for spec in &run.mounts {
+        for (spec, mount) in resolved {
             let place = |failure| diagnose::at(&self.source, spec.span, failure);
-            let mount = self.expand_mount(stage, spec)?;
             self.mount(&Place { stage, spec }, mount, &mut mounts, &mut agents).await.map_err(place)?;
         }
         // Parents first; of those at one place the last one written covers the others.
@@ -69,7 +68,8 @@ impl<H: Host + 'static> Step<'_, H> {
         Ok(mounts)
     }
 
-    fn expand_mount(&self, stage: &Stage<H>, spec: &MountSpec) -> Result<mount::Mount, Failure> {
+    /// A mount with its variables replaced.
+    pub(super) fn expand_mount(&self, stage: &Stage<H>, spec: &MountSpec) -> Result<mount::Mount, Failure> {
         let lookup = |name: &str| stage.scope.variables().get(name).map(str::to_owned);
         let mut undefined = Vec::new();
         let resolved = spec.resolve(&mut |raw| {

@@ -1,21 +1,13 @@
-//! HMAC with SHA-256 (RFC 2104).
+//! HMAC with SHA-256 (RFC 2104), by the library that TLS uses.
 
-use sha2::{Digest as _, Sha256};
-
-/// Bytes that SHA-256 takes at a time.
-const BLOCK: usize = 64;
+use ring::hmac::{HMAC_SHA256, Key, sign};
 
 /// The code of a message.
 pub(super) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut block = [0; BLOCK];
-    if key.len() > BLOCK {
-        block[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let with = |pad: u8| block.map(|byte| byte ^ pad);
-    let inner = Sha256::new().chain_update(with(0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(with(0x5c)).chain_update(inner).finalize().into()
+    let code = sign(&Key::new(HMAC_SHA256, key), message);
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(code.as_ref());
+    bytes
 }
 
 /// Lower-case hexadecimal digits.

@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 use oci_spec::image::Digest;
@@ -20,7 +21,8 @@ use serde::{Deserialize, Serialize};
 use super::{Directory, Links, kind, walk, xattrs};
 use crate::hash::Hasher;
 use crate::meta::Xattrs;
-use crate::{Error, Kind, Result, Store, name, parallel, sha256, store};
+use crate::store::name_of;
+use crate::{Error, Kind, Result, Store, name, parallel};
 
 /// How long a file must have been as it is. The clocks of file systems tick every 10 ms at worst, FAT's every 2 s.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -33,7 +35,7 @@ const FORGOTTEN: usize = 50_000;
 
 /// What tells that a file was not touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct State {
+pub(super) struct State {
     size: u64,
     modified: (i64, u32),
     changed: (i64, u32),
@@ -58,7 +60,7 @@ impl State {
 type FileId = (u64, u64);
 
 /// What is known of the files of a directory.
-type Table = HashMap<FileId, (State, String)>;
+pub(super) type Table = HashMap<FileId, (State, String)>;
 
 /// What came of one file.
 struct Digested {
@@ -73,18 +75,27 @@ impl Directory {
     /// A digest for each path, taken literally: of the content, and of the extended attributes that a layer would hold. Files that `store` knows are not
     /// read. Fails with [`Error::NotFound`], and with [`Error::Invalid`] if one is no regular file.
     pub fn digests(&self, store: &Store, paths: &[String]) -> Result<Vec<String>> {
-        let place = store.root().join("digests").join(file_name(&self.0.path));
-        let table: Table =
-            fs::read(&place).ok().and_then(|bytes| postcard::from_bytes(&bytes).ok()).unwrap_or_default();
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let place = self.table_place(store);
+        let mut table = self.0.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = table.get_or_insert_with(|| load(&place));
         let chunks: Vec<&[String]> = paths.chunks(CHUNK).collect();
         let mut all = Vec::with_capacity(paths.len());
-        for chunk in parallel::map(&chunks, |chunk| self.digest_chunk(&table, chunk)) {
+        for chunk in parallel::map(&chunks, |chunk| self.digest_chunk(table, chunk)) {
             all.extend(chunk?);
         }
         if all.iter().any(|one| one.is_new) {
             remember(store, &place, table, &all)?;
         }
         Ok(all.into_iter().map(|one| one.digest).collect())
+    }
+
+    /// The file of the directory's table.
+    fn table_place(&self, store: &Store) -> PathBuf {
+        let real = self.0.path.canonicalize().unwrap_or_else(|_| self.0.path.clone());
+        store.root().join("digests").join(name_of(real.as_os_str().as_bytes()))
     }
 
     fn digest_chunk(&self, table: &Table, paths: &[String]) -> Result<Vec<Digested>> {
@@ -163,29 +174,25 @@ pub(crate) fn with_xattrs(content: Digest, xattrs: &Xattrs) -> Digest {
     hasher.finish()
 }
 
-/// The file of a directory's table.
-fn file_name(directory: &std::path::Path) -> String {
-    let real: PathBuf = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-    sha256(real.as_os_str().as_bytes()).to_string().replacen(':', "-", 1)
+/// What an earlier run knew; nothing where it can't be understood.
+fn load(place: &Path) -> Table {
+    fs::read(place).ok().and_then(|bytes| postcard::from_bytes(&bytes).ok()).unwrap_or_default()
 }
 
-fn remember(store: &Store, place: &std::path::Path, mut table: Table, all: &[Digested]) -> Result<()> {
+fn remember(store: &Store, place: &Path, table: &mut Table, all: &[Digested]) -> Result<()> {
     if table.len() > all.len() + FORGOTTEN {
         table.clear();
     }
     let settled = all.iter().filter(|one| one.is_new);
     table.extend(settled.map(|one| (one.file, (one.state, one.digest.clone()))));
-    let bytes = postcard::to_stdvec(&table).map_err(std::io::Error::other).map_err(Error::io("write", place))?;
-    let parent = place.parent().unwrap_or(store.root());
-    fs::create_dir_all(parent).map_err(Error::io("create the directory", parent))?;
-    let mut file = store.temporary()?;
-    file.write_all(&bytes).map_err(Error::io("write", file.path()))?;
-    store::persist(file, place).map(drop)
+    let bytes = postcard::to_stdvec(table).map_err(std::io::Error::other).map_err(Error::io("write", place))?;
+    store.replace(place, &[&bytes])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sha256;
 
     struct Scene {
         work: tempfile::TempDir,
@@ -207,9 +214,12 @@ mod tests {
             path
         }
 
+        fn context(&self) -> Directory {
+            Directory::open(&self.work.path().join("context"), "context").unwrap()
+        }
+
         fn digests(&self, paths: &[&str]) -> Result<Vec<String>> {
-            let context = Directory::open(&self.work.path().join("context"), "context").unwrap();
-            context.digests(&self.store, &paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>())
+            self.context().digests(&self.store, &paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>())
         }
     }
 
@@ -233,9 +243,9 @@ mod tests {
         let path = scene.settled("a", "1");
         let found = walk::stat(File::open(&path).unwrap()).unwrap();
         let entry = (State::of(&found), "known".to_owned());
-        let place = scene.store.root().join("digests").join(file_name(&scene.work.path().join("context")));
+        let place = scene.context().table_place(&scene.store);
         let one = Digested { file: identity(&found), state: entry.0, digest: entry.1, is_new: true };
-        remember(&scene.store, &place, Table::new(), &[one]).unwrap();
+        remember(&scene.store, &place, &mut Table::new(), &[one]).unwrap();
         assert_eq!(scene.digests(&["a"]).unwrap(), ["known"]);
         // A new file under the old name, with the old size and modification time.
         let time = fs::metadata(&path).unwrap().modified().unwrap();

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::Read;
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags, Statx};
@@ -34,6 +34,8 @@ struct Inner {
     device: (u32, u32),
     /// The kernel, or a filter before it, has no `openat2`.
     walk_only: AtomicBool,
+    /// What is known of its files, once somebody has asked.
+    digests: Mutex<Option<digests::Table>>,
 }
 
 /// What tells that a file is still the one that was listed.
@@ -77,7 +79,7 @@ impl Directory {
         let stat = walk::stat(&root).map_err(Error::io("stat", path))?;
         let device = (stat.stx_dev_major, stat.stx_dev_minor);
         let walk_only = AtomicBool::new(false);
-        Ok(Self(Arc::new(Inner { name, path: path.into(), root, device, walk_only })))
+        Ok(Self(Arc::new(Inner { name, path: path.into(), root, device, walk_only, digests: Mutex::default() })))
     }
 
     /// As typed.
