@@ -74,10 +74,14 @@ impl Sandbox {
     /// Removes what commands left in the store's workplaces, of this run and of earlier ones that were killed. Waits for supervisors that still end theirs.
     pub fn close(&self, session: &Session) {
         steprun_sandbox::launch::settle(std::time::Duration::from_secs(10));
-        let Some(place) = self.place.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let Ok(store) = session.store() else { return };
-        let Some(place) = Arc::into_inner(place) else { return };
-        if let Err(error) = clean(store, place.workplace, place.rung) {
+        let Some(store) = session.opened_store() else { return };
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).take().and_then(Arc::into_inner);
+        let cleaned = match place {
+            Some(place) => clean(store, place.workplace, place.rung),
+            None if steprun_sandbox::session::is_any_abandoned(store.root()) => clean_after_others(store),
+            None => return,
+        };
+        if let Err(error) = cleaned {
             session.display.warn(&format!("could not clean up after RUN: {error}"));
         }
     }
@@ -123,6 +127,13 @@ pub fn clean(store: &Store, workplace: Workplace, rung: Rung) -> std::io::Result
         Reply::Failed(reason) => Err(std::io::Error::other(reason)),
         _ => Ok(()),
     }
+}
+
+/// Removes what killed hosts left behind, by one who has run no command itself.
+fn clean_after_others(store: &Store) -> std::io::Result<()> {
+    let workplace = Workplace::begin(store.root())?;
+    let rung = probe(store, &workplace)?.preferred().unwrap_or(Rung::Supervised);
+    clean(store, workplace, rung)
 }
 
 fn choose(isolation: Isolation, report: &steprun_sandbox::probe::Report) -> CallResult<Rung> {

@@ -113,6 +113,11 @@ impl Session {
         Ok(self.store.get_or_init(|| opened))
     }
 
+    /// The local store, if it has been used.
+    pub fn opened_store(&self) -> Option<&Store> {
+        self.store.get()
+    }
+
     /// Keeps a directory until the run has ended.
     pub fn keep(&self, directory: PrivateDirectory) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(directory);

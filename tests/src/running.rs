@@ -2,8 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -63,12 +61,13 @@ impl Running {
         }
     }
 
-    /// The process of the binary: the topmost below our child whose program it is.
+    /// The process of the binary, or of a copy of it: the topmost below our child that runs a program of its name.
     pub fn pid(&self) -> Option<Pid> {
-        let program = identity(&binary());
+        let binary = binary();
         let mut generation = vec![self.child.id()];
         while !generation.is_empty() {
-            let is_ours = |pid: &&u32| identity(&PathBuf::from(format!("/proc/{pid}/exe"))) == program;
+            let program = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+            let is_ours = |pid: &&u32| program(pid).file_name() == binary.file_name();
             if let Some(pid) = generation.iter().find(is_ours) {
                 return Pid::from_raw(pid.cast_signed());
             }
@@ -105,11 +104,6 @@ impl Running {
             elapsed,
         }
     }
-}
-
-/// Device and inode of the file that a path leads to.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// The children of a process, of all its threads (proc(5), `/proc/pid/task/tid/children`).

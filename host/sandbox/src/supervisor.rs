@@ -13,7 +13,7 @@ use steprun_snapshot::{Link, Snapshot, Store};
 use crate::error::{Result, doing};
 use crate::request::{Exit, Run, Task};
 use crate::rung::{self, Prepared, Rung};
-use crate::session::{self, Session};
+use crate::session::{Abandoned, Session};
 use crate::workspace::{self, Workspace, chain_of};
 use crate::{Reply, Request, attach, frame, probe};
 
@@ -69,8 +69,9 @@ fn task(request: Request, _session: Option<Session>, stop: OwnedFd) -> Result<Re
     match request.task {
         Task::Run(run) => self::run(&store, &request.session, request.rung, *run, stop),
         Task::Clean => {
-            for (path, _lock) in session::abandoned(store.root()) {
-                clean(&store, &path).map_err(doing("remove what an earlier build left behind"))?;
+            for session in Abandoned::all(store.root()) {
+                let cleaned = clean(&store, session.path()).and_then(|()| session.end());
+                cleaned.map_err(doing("remove what an earlier build left behind"))?;
             }
             Ok(Reply::Done)
         }
@@ -131,7 +132,12 @@ fn ready(
 
 /// Removes an abandoned session. Bases of its workspaces go back into the store.
 fn clean(store: &Store, session: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(session)? {
+    let entries = match std::fs::read_dir(session) {
+        // Killed between the removal of the directory and that of its lock, or between their beginnings.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
             workspace::end(store, &path)?;
