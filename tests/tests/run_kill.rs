@@ -46,14 +46,14 @@ fn a_killed_build_leaves_nothing() {
     let dockerfile = format!("FROM {}\n{LINES}\n", registry.image("busybox:1"));
     let context = Context::with_dockerfile(&dockerfile).file("file", "content");
     let image = registry.image("app:1");
-    let build = |inside: &Inside| {
-        let call = inside.build(context.path(), &image, &[]).env("SOURCE_DATE_EPOCH", "1600000000");
+    let build = |inside: &Inside, flags: &[&str]| {
+        let call = inside.build(context.path(), &image, flags).env("SOURCE_DATE_EPOCH", "1600000000");
         call.spawn()
     };
     each(Place::RUNGS, |place| {
         let inside = place.enter(&[context.path()]);
         let mounts = inside.mounts();
-        let first = build(&inside).wait().succeeded();
+        let first = build(&inside, &[]).wait().succeeded();
         let (digest, expected) = (first.digest(), layers(&registry, "app:1"));
         let mut random = Random(SEED);
         for _ in 0..KILLS.div_ceil(Place::RUNGS.len() as u32) {
@@ -66,7 +66,9 @@ fn a_killed_build_leaves_nothing() {
                     outcome => outcome.unwrap(),
                 }
             }
-            let running = build(&inside);
+            // Some take what there is from the cache, which earlier ones were writing when they were killed.
+            let flags: &[&str] = if random.below(3) == 0 { &[] } else { &["--no-cache"] };
+            let running = build(&inside, flags);
             let moment = random.below(u64::try_from(first.elapsed.as_micros()).unwrap());
             // The moment is what is tested: nothing is waited for.
             std::thread::sleep(Duration::from_micros(moment));
@@ -75,7 +77,9 @@ fn a_killed_build_leaves_nothing() {
             inside.comes_to_rest();
             assert_eq!(inside.mounts(), mounts, "{place:?}");
         }
-        assert_eq!(build(&inside).wait().succeeded().digest(), digest, "{place:?}");
+        for flags in [[].as_slice(), &["--no-cache"]] {
+            assert_eq!(build(&inside, flags).wait().succeeded().digest(), digest, "{place:?}");
+        }
         assert_eq!(layers(&registry, "app:1"), expected, "{place:?}");
         inside.comes_to_rest();
         let workspaces = fs::read_dir(inside.store().join("runs")).into_iter().flatten().count();
