@@ -62,6 +62,18 @@ impl OutputDirectoryHandle {
     pub fn new(path: PathBuf) -> Self {
         Self { path }
     }
+
+    /// A directory in it, or itself.
+    ///
+    /// # Errors
+    /// If the path would lead out of it.
+    pub fn below(&self, path: &str) -> CallResult<PathBuf> {
+        let is_inside = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        match is_inside {
+            true => Ok(self.path.join(path)),
+            false => Err(CallError::invalid(format_args!("`{path}` is no path below `{}`", self.path.display()))),
+        }
+    }
 }
 
 /// A blob of the store on its way into a file.

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use steprun_sandbox::request::{Files, Mount, MountSource, Secret, Sharing};
-use steprun_snapshot::{Change, ChangeEntry, Compression, Directory, Fetch, Layer, Snapshot, Source, Timestamp};
+use steprun_snapshot::{
+    Change, ChangeEntry, Compression, Directory, Fetch, Layer, Snapshot, Source, Timestamp, output,
+};
 use wasmtime::component::{Accessor, HasSelf, Resource};
 use zeroize::Zeroizing;
 
@@ -14,7 +16,7 @@ use crate::calls::{blocking, session, table_get, table_push};
 use crate::commands::{self, Order};
 use crate::error::{CallError, CallResult};
 use crate::inputs::InputFileHandle;
-use crate::outputs::OutputFileHandle;
+use crate::outputs::{OutputDirectoryHandle, OutputFileHandle};
 use crate::session::{Session, State};
 use crate::store::{BlobHandle, LayerFetch, Origin, parse_digest};
 
@@ -215,6 +217,17 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
     ) -> CallResult<()> {
         let (snapshot, to) = (table_get(accessor, &handle)?.0, table_get(accessor, &to)?);
         blocking(move || to.write_with(|out| snapshot.export(out))).await
+    }
+
+    async fn unpack(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<SnapshotHandle>,
+        to: Resource<OutputDirectoryHandle>,
+        below: String,
+    ) -> CallResult<Vec<String>> {
+        let (snapshot, to) = (table_get(accessor, &handle)?.0, table_get(accessor, &to)?);
+        let path = to.below(&below)?;
+        blocking(move || Ok(output::write_files(&path, &snapshot)?)).await
     }
 }
 

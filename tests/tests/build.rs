@@ -1,11 +1,12 @@
 //! `steprun build`: what a Dockerfile says stands in the image.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
 use steprun_tests::{
-    Base, Context, Layer, Registry, User, inspect, layout_of, raw_manifest, scan, sha256, skopeo_copy, unpack,
+    Base, Context, Layer, Registry, User, inspect, layout_of, raw_manifest, scan, sha256, skopeo_copy, tool, unpack,
 };
 
 /// The lines of a tree.
@@ -263,6 +264,32 @@ fn layout_and_archives_hold_the_same_image() {
         serde_json::from_slice(&fs::read(copy).unwrap()).unwrap()
     };
     assert_eq!(archived["manifests"][0]["digest"], json!(digest), "archive and layout");
+}
+
+/// As with `docker build -o`.
+#[test]
+fn row_149_files_of_the_image_go_to_a_directory_and_a_tar() {
+    let (user, registry) = (User::new(), Registry::plain());
+    push_base(&registry, "library/base:1");
+    let base = registry.image("library/base:1");
+    let dockerfile = format!("FROM {base}\nCOPY --chown=7:7 --chmod=4750 a /bin/\n");
+    let context = Context::with_dockerfile(&dockerfile).file("a", "A");
+    let (out, tar) = (user.home().join("out"), user.home().join("files.tar"));
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("mine"), "mine").unwrap();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let arguments = ["build", "-c", &path(context.path()), "-o", &path(&out), "--output-tar", &path(&tar)];
+    for _ in 0..2 {
+        user.succeeds(arguments);
+        let names: Vec<String> = scan(&out).iter().map(|entry| entry.path.clone()).collect();
+        assert_eq!(names, ["bin", "bin/a", "etc", "etc/issue", "mine"]);
+    }
+    let mode = fs::metadata(out.join("bin/a")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o750);
+    let unpacked = user.home().join("unpacked");
+    fs::create_dir(&unpacked).unwrap();
+    assert!(tool("tar").arg("-xpf").arg(&tar).arg("-C").arg(&unpacked).status().unwrap().success());
+    assert!(lines(&unpacked).contains(&"f 4750 7:7 1700000000 bin/a \"A\"".to_owned()));
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! Tasks of the workspace that cargo has no word for: `cargo xtask demo|test|docs|bench`.
+//! Tasks of the workspace that cargo has no word for: `cargo xtask demo|test|docs|bench|dist`.
 
 mod demo;
+mod dist;
 mod dockerfile_table;
 mod docs;
 mod test;
@@ -18,9 +19,12 @@ fn main() -> ExitCode {
         Some("test") => test::run(&words.collect::<Vec<_>>()),
         Some("docs") => docs::run(&words.collect::<Vec<_>>()),
         Some("bench") => bench(&words.collect::<Vec<_>>()),
+        Some("dist") => dist::run(),
         other => {
             let asked = other.unwrap_or("nothing");
-            Err(format!("asked for `{asked}`; there are: demo, test [NEXTEST ARGS], docs [--check], bench [CASE...]"))
+            Err(format!(
+                "asked for `{asked}`; there are: demo, test [NEXTEST ARGS], docs [--check], bench [CASE...], dist"
+            ))
         }
     };
     match outcome {

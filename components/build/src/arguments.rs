@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use steprun_image::Platform;
 use steprun_ports::{
-    Command, Description, Directory as _, Failure, FileAccess, Host, ImageArgument, NamedContext, OutputFile,
-    Parameter, RegistryAccess, ValueKind,
+    Command, Description, Directory as _, Failure, FileAccess, Host, ImageArgument, NamedContext, OutputDirectory as _,
+    OutputFile, Parameter, RegistryAccess, ValueKind,
 };
 
 use crate::annotations::Annotations;
@@ -117,6 +117,9 @@ fn parameters() -> Vec<Parameter> {
             .aliases(&["tarPath"]),
         Parameter::option("oci-archive-path", write(), "FILE", "Write the image as an archive with an OCI layout"),
         Parameter::option("oci-layout-path", OutputDirectory, "DIR", "Add the image to the OCI layout in this directory"),
+        Parameter::option("output", OutputDirectory, "DIR", "Write the files of the image into this directory; for several platforms, into one each below it")
+            .short('o'),
+        Parameter::option("output-tar", write(), "FILE", "Write the files of the image as a tar archive"),
         Parameter::option("digest-file", write(), "FILE", "Write the image's digest"),
         Parameter::option("image-name-with-digest-file", write(), "FILE", "Write `repository@digest` of each destination"),
         Parameter::option(
@@ -161,6 +164,9 @@ pub(crate) struct Outputs<H: Host> {
     pub(crate) tar: Option<H::OutputFile>,
     pub(crate) oci_archive: Option<H::OutputFile>,
     pub(crate) layout: Option<H::OutputDirectory>,
+    /// For the image's files.
+    pub(crate) directory: Option<H::OutputDirectory>,
+    pub(crate) files: Option<H::OutputFile>,
     pub(crate) digest: Option<H::OutputFile>,
     pub(crate) name_digest: Option<H::OutputFile>,
     pub(crate) name_tag_digest: Option<H::OutputFile>,
@@ -213,6 +219,8 @@ impl<H: Host> Outputs<H> {
             tar: file("tar-path"),
             oci_archive: file("oci-archive-path"),
             layout: last(host.output_directories("oci-layout-path")),
+            directory: last(host.output_directories("output")),
+            files: file("output-tar"),
             digest: file("digest-file"),
             name_digest: file("image-name-with-digest-file"),
             name_tag_digest: file("image-name-tag-with-digest-file"),
@@ -221,15 +229,37 @@ impl<H: Host> Outputs<H> {
     }
 
     fn check(&self, mode: Mode, platforms: &[Platform]) -> Result<(), Failure> {
-        let image_file = self.tar.is_some() || self.oci_archive.is_some() || self.layout.is_some();
-        if mode == Mode::Build && self.names.is_empty() && self.push && !image_file {
+        let files = [&self.tar, &self.oci_archive, &self.files].into_iter().any(Option::is_some);
+        let directories = [&self.layout, &self.directory].into_iter().any(Option::is_some);
+        if mode == Mode::Build && self.names.is_empty() && self.push && !files && !directories {
             return Err(Failure::usage("nothing says where the image should go").hint(
-                "add `--destination IMAGE`, `--oci-layout-path DIR`, `--tar-path FILE` or `--oci-archive-path FILE`, or `--no-push` to build only",
+                "add `--destination IMAGE`, `--oci-layout-path DIR`, `--tar-path FILE`, `--oci-archive-path FILE` or `--output DIR`, or `--no-push` to build only",
             ));
         }
-        if let (Some(file), [_, _, ..]) = (&self.tar, platforms) {
-            return Err(Failure::usage(format!("{} can hold one platform, and several are built", file.name()))
-                .hint("an archive for `docker load` has no index: write `--oci-archive-path FILE` instead of `--tar-path FILE`"));
+        if let Some(directory) = self.directory.as_ref().filter(|directory| directory.name().starts_with("type=")) {
+            let message =
+                format!("`--output` takes a directory for the image's files, and `{}` names none", directory.name());
+            return Err(Failure::usage(message).hint(
+                "for archives there are `--output-tar`, `--tar-path` and `--oci-archive-path`, for registries `--destination`",
+            ));
+        }
+        let one = |file: &H::OutputFile, hint| {
+            Failure::usage(format!("{} can hold one platform, and several are built", file.name())).hint(hint)
+        };
+        match (&self.tar, &self.files, platforms) {
+            (Some(file), _, [_, _, ..]) => {
+                return Err(one(
+                    file,
+                    "an archive for `docker load` has no index: write `--oci-archive-path FILE` instead of `--tar-path FILE`",
+                ));
+            }
+            (_, Some(file), [_, _, ..]) => {
+                return Err(one(
+                    file,
+                    "write `--output DIR` instead of `--output-tar FILE`: it gets a directory for each",
+                ));
+            }
+            _ => {}
         }
         match self.names.iter().find(|name| name.digest.is_some()) {
             Some(name) => Err(Failure::usage(format!("the destination `{}` has a digest", name.typed))

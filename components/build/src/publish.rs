@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use steprun_ports::{
-    ArchiveFormat, Blob, Descriptor, Failure, Host, ImageArgument, OutputDirectory, OutputFile, OutputImage,
-    Repository, concurrently,
+    ArchiveFormat, Blob, Descriptor, Failure, Host, ImageArgument, Level, OutputDirectory, OutputFile, OutputImage,
+    Repository, Snapshot, concurrently,
 };
 
 use crate::arguments::Outputs;
@@ -44,6 +44,7 @@ pub(crate) async fn publish<H: Host>(host: &H, outputs: &Outputs<H>, product: &P
     put_children(outputs, product).await?;
     put_manifests(outputs, product).await?;
     write_images(outputs, product).await?;
+    write_files(host, outputs, product).await?;
     write_reports(outputs, product).await?;
     report(host, outputs, product).await
 }
@@ -95,6 +96,36 @@ async fn write_images<H: Host>(outputs: &Outputs<H>, product: &Product<H>) -> Re
     if let Some(layout) = &outputs.layout {
         let written = layout.write_layout(copy(), &blobs).await;
         written.map_err(|error| Failure::because(format!("could not write the image to {}", layout.name()), error))?;
+    }
+    Ok(())
+}
+
+/// Writes the files of the images; those for several platforms into directories of their own, named as BuildKit names them.
+async fn write_files<H: Host>(host: &H, outputs: &Outputs<H>, product: &Product<H>) -> Result<(), Failure> {
+    if outputs.directory.is_none() && outputs.files.is_none() {
+        return Ok(());
+    }
+    for image in product.images() {
+        let files = host.from_layers(&image.layers).await;
+        let files = files.map_err(|error| Failure::because("could not read the image's files", error))?;
+        if let Some(directory) = &outputs.directory {
+            let below = if product.children().is_empty() {
+                String::new()
+            } else {
+                image.platform.to_string().replace('/', "_")
+            };
+            let failed = |error| Failure::because(format!("could not write files to {}", directory.name()), error);
+            for device in files.unpack(directory, &below).await.map_err(failed)? {
+                host.log(
+                    Level::Warning,
+                    &format!("{device} is a device node, and is not written to {}", directory.name()),
+                );
+            }
+        }
+        if let Some(file) = &outputs.files {
+            let written = files.export(file).await;
+            written.map_err(|error| Failure::because(format!("could not write files to {}", file.name()), error))?;
+        }
     }
     Ok(())
 }

@@ -190,6 +190,7 @@ impl Snapshot for GuestSnapshot {
     type Directory = GuestDirectory;
     type Blob = GuestBlob;
     type OutputFile = GuestOutputFile;
+    type OutputDirectory = GuestOutputDirectory;
     type Secret = GuestSecret;
     type Agent = GuestAgent;
 
@@ -213,6 +214,10 @@ impl Snapshot for GuestSnapshot {
 
     async fn export(&self, to: &GuestOutputFile) -> Result<()> {
         Ok(self.0.export(&to.0).await?)
+    }
+
+    async fn unpack(&self, to: &GuestOutputDirectory, below: &str) -> Result<Vec<String>> {
+        Ok(self.0.unpack(&to.0, below.into()).await?)
     }
 }
 

@@ -305,6 +305,8 @@ pub trait Snapshot: Tree + Clone {
     type Blob: Blob;
     /// The host's output file handle.
     type OutputFile: OutputFile;
+    /// The host's output directory handle.
+    type OutputDirectory: OutputDirectory;
     /// The host's secret handle.
     type Secret: Secret;
     /// The host's agent handle.
@@ -320,6 +322,8 @@ pub trait Snapshot: Tree + Clone {
     async fn write_file(&self, path: &str, to: &Self::OutputFile) -> Result<()>;
     /// The whole file system as a tar archive.
     async fn export(&self, to: &Self::OutputFile) -> Result<()>;
+    /// The whole file system as files of the caller's in a directory below `to`; an empty path is itself. Gives the device nodes, which are left out.
+    async fn unpack(&self, to: &Self::OutputDirectory, below: &str) -> Result<Vec<String>>;
 }
 
 /// An image for a file or directory.
@@ -490,6 +494,7 @@ pub trait Host: Clone {
             Directory = Self::Directory,
             Blob = Self::Blob,
             OutputFile = Self::OutputFile,
+            OutputDirectory = Self::OutputDirectory,
             Secret = Self::Secret,
             Agent = Self::Agent,
         >;

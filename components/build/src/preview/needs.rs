@@ -108,13 +108,14 @@ fn outputs<H: Host>(outputs: &Outputs<H>) -> Vec<Need> {
     let files = [
         &outputs.tar,
         &outputs.oci_archive,
+        &outputs.files,
         &outputs.digest,
         &outputs.name_digest,
         &outputs.name_tag_digest,
         &outputs.metadata,
     ];
     let files = files.into_iter().flatten().map(OutputFile::name);
-    let files = files.chain(outputs.layout.iter().map(OutputDirectory::name));
+    let files = files.chain(outputs.layout.iter().chain(&outputs.directory).map(OutputDirectory::name));
     let pushes = outputs.destinations().iter().map(|image| need("registry.push", image.repository.name()));
     files.map(|name| need("file.write", name)).chain(pushes).collect()
 }

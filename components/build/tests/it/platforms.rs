@@ -88,6 +88,33 @@ fn row_149_all_outputs_hold_the_index() {
 }
 
 #[test]
+fn row_149_files_of_images() {
+    let files = |built: &Built, path: &str| match built.host.written(path) {
+        Some(Written::FileSystem(tree)) => String::from_utf8(tree.content("file").unwrap().to_vec()).unwrap(),
+        other => panic!("no files at {path}: {other:?}"),
+    };
+    let lines = "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /file\n";
+    let context = |tree: FileTree| tree.file("amd64", "a").file("arm64", "b");
+    let one = dockerfile(lines).context(context).arguments(&[
+        "--platform",
+        "linux/arm64",
+        "-o",
+        "out",
+        "--output-tar",
+        "files.tar",
+    ]);
+    let one = one.built();
+    assert_eq!([files(&one, "out"), files(&one, "files.tar")], ["b", "b"]);
+    let platforms = ["--platform", "linux/amd64,linux/arm64"];
+    let two = dockerfile(lines).context(context).arguments(&platforms).arguments(&["-o", "out"]).built();
+    assert_eq!([files(&two, "out/linux_amd64"), files(&two, "out/linux_arm64")], ["a", "b"]);
+    let failure = dockerfile(lines).arguments(&platforms).arguments(&["--output-tar", "x"]).fails();
+    assert!(failure.message.contains("x can hold one platform"), "{failure:?}");
+    let failure = dockerfile(lines).arguments(&["-o", "type=local,dest=out"]).fails();
+    assert!(failure.message.contains("takes a directory"), "{failure:?}");
+}
+
+#[test]
 fn one_platform_gives_an_image_and_no_index() {
     let built = dockerfile("FROM scratch\n").arguments(&["--platform", "arm64,linux/arm64"]).built();
     assert_eq!(built.config()["architecture"], "arm64");

@@ -220,6 +220,13 @@ impl MemoryOutputDirectory {
     pub(super) fn new(host: MemoryHost, path: String) -> Self {
         Self { host, path }
     }
+
+    /// Something in a directory below, or in itself.
+    pub(super) fn set(&self, below: &str, written: Written) {
+        let path =
+            [self.path.as_str(), below].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        self.host.state_mut().written.insert(path, written);
+    }
 }
 
 impl OutputDirectory for MemoryOutputDirectory {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::files::{MemoryDirectory, MemoryOutputFile, Written};
+use super::files::{MemoryDirectory, MemoryOutputDirectory, MemoryOutputFile, Written};
 use super::process::{self, MemoryAgent, MemoryProcess, MemorySecret};
 use super::tree::{FileTree, Missing, Node, NodeKind, literal};
 use super::{MemoryBlob, MemoryHost, digest};
@@ -72,6 +72,7 @@ impl Snapshot for MemorySnapshot {
     type Directory = MemoryDirectory;
     type Blob = MemoryBlob;
     type OutputFile = MemoryOutputFile;
+    type OutputDirectory = MemoryOutputDirectory;
     type Secret = MemorySecret;
     type Agent = MemoryAgent;
 
@@ -113,6 +114,12 @@ impl Snapshot for MemorySnapshot {
     async fn export(&self, to: &MemoryOutputFile) -> Result<()> {
         to.set(Written::FileSystem(FileTree::clone(&self.tree)));
         Ok(())
+    }
+
+    /// There are no device nodes here.
+    async fn unpack(&self, to: &MemoryOutputDirectory, below: &str) -> Result<Vec<String>> {
+        to.set(below, Written::FileSystem(FileTree::clone(&self.tree)));
+        Ok(Vec::new())
     }
 }
 

@@ -1,6 +1,7 @@
-//! Images in files and directories of the caller: OCI image layouts, and archives that `docker load` and others read.
+//! Images in files and directories of the caller: OCI image layouts, archives that `docker load` and others read, plain files.
 
 mod archive;
+mod files;
 mod garbage;
 pub(crate) mod index;
 mod layout;
@@ -20,6 +21,7 @@ use crate::hash::{Hasher, Hashing};
 use crate::{Descriptor, Error, Result, sha256};
 
 pub use archive::{stream_archive, write_archive};
+pub use files::write_files;
 pub use garbage::collect_garbage;
 pub use layout::{add_blob, add_image, remove_image, write_layout};
 
