@@ -82,15 +82,20 @@ fn a_child_stage_has_its_parents_layers() {
 fn row_37_images_by_tag_and_digest() {
     let build = dockerfile("");
     let digest = push_image(&build.host, "registry.test/base", "1.0", &FileTree::new().file("f", ""), plain()).digest;
-    for name in [
-        "registry.test/base:1.0".to_owned(),
-        format!("registry.test/base@{digest}"),
-        format!("registry.test/base:1.0@{digest}"),
+    // The tag is another image's since.
+    push_image(&build.host, "registry.test/base", "1.0", &FileTree::new().file("g", ""), plain());
+    for (name, path) in [
+        ("registry.test/base:1.0".to_owned(), "g"),
+        (format!("registry.test/base@{digest}"), "f"),
+        (format!("registry.test/base:1.0@{digest}"), "f"),
     ] {
-        let next = dockerfile(&format!("ARG B={name}\nFROM $B\n"));
-        let built = crate::support::Build { host: build.host.clone(), ..next }.built();
-        assert_eq!(built.tree().paths(), ["f"], "{name}");
+        for text in [format!("FROM {name}\n"), format!("ARG B={name}\nFROM $B\n")] {
+            let next = dockerfile(&text);
+            let built = crate::support::Build { host: build.host.clone(), ..next }.built();
+            assert_eq!(built.tree().paths(), [path], "{text}");
+        }
     }
+    assert!(dockerfile("FROM scratch\n").built().tree().paths().is_empty());
 }
 
 #[test]

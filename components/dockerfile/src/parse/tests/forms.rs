@@ -9,6 +9,7 @@ fn row_15_not_json() {
     for text in ["['a','b']", "[\"a\"", "[\"a\"] # c", "[ab", "[\"c:\\x\"]", "[a, \"b\"]", "{\"a\": 1}", "x [\"a\"]"] {
         assert_eq!(run(&format!("RUN {text}")).command, shell(text));
     }
+    assert_eq!(raws(&copy("COPY ['a', 'b']").sources), ["['a',"]);
     for text in ["[1]", "[\"a\", [\"b\"]]", "[null]", "[{}]"] {
         let (message, _) = refused(&format!("CMD {text}"));
         assert_eq!(message, "when using JSON array syntax, arrays must be comprised of strings only", "{text}");
