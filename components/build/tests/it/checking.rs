@@ -175,4 +175,9 @@ fn row_43_stages_and_contexts_are_no_invalid_images() {
     let text = "ARG B=Stage\nFROM scratch AS stage\nFROM $B\nFROM ${C:-A:B:C}\n";
     let check = |arguments: &[&str]| rules(dockerfile(&format!("# check=skip=StageNameCasing\n{text}")), arguments);
     assert_eq!(check(&["--target", "1"]), [""; 0]);
+    // No image has a blank in its name, and a context may.
+    let build = || dockerfile("ARG B=\"a b\"\nFROM $B\n");
+    assert_eq!(rules(build(), &[]), ["InvalidDefaultArgInFrom"]);
+    let host = build().host.with_context("dir", FileTree::new());
+    assert_eq!(rules(Build { host, ..build() }, &["--build-context", "a b=dir"]), [""; 0]);
 }

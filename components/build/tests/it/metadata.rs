@@ -39,6 +39,7 @@ fn rows_42_to_52_variables() {
     for (row, text, arguments, wanted) in [
         ("42 global ARG is imported", "ARG V=1\nFROM scratch\nARG V\nENV R=$V", &[][..], "R=1"),
         ("42 global ARG is not seen without", "ARG V=1\nFROM scratch\nENV R=x$V", &[], "R=x"),
+        ("42 FROM sees a global ARG", "ARG B=scratch\nFROM $B\nENV R=1", &[], "R=1"),
         ("42 own default wins over global", "ARG V=1\nFROM scratch\nARG V=2\nENV R=$V", &[], "R=2"),
         (
             "43 an overridden default is not evaluated",
@@ -68,6 +69,12 @@ fn rows_42_to_52_variables() {
             &["--platform", "linux/arm64"],
             "R=linux-arm64-",
         ),
+        (
+            "51 variant",
+            "FROM scratch\nARG TARGETVARIANT BUILDVARIANT TARGETOSVERSION\nENV R=$TARGETVARIANT-$BUILDVARIANT-${TARGETOSVERSION-none}",
+            &["--platform", "linux/arm/v7"],
+            "R=v7--",
+        ),
         ("51 stage", "FROM scratch AS one\nARG TARGETSTAGE\nENV R=$TARGETSTAGE", &[], "R=one"),
         (
             "52 a platform ARG with itself as default",
@@ -87,6 +94,10 @@ fn rows_42_to_52_variables() {
     ] {
         assert_eq!(env(text, arguments).join(" "), wanted, "{row}");
     }
+    // 43: a default that can't be had.
+    let failure = dockerfile("ARG V=${X?none}\nFROM scratch\nARG V\n").fails();
+    assert_eq!(failure.message, "X: none");
+    assert_eq!(failure.position.map(|position| position.line), Some(1));
 }
 
 #[test]
@@ -106,6 +117,7 @@ fn row_34_an_undefined_variable_is_a_warning_with_its_place() {
     let line = lines.iter().find(|line| line.message.contains("$NMAE")).expect("a warning");
     assert_eq!(line.message, "UndefinedVar: Usage of undefined variable '$NMAE' (did you mean $NAME?)");
     assert_eq!(line.position.as_ref().map(|position| position.line), Some(3));
+    assert_eq!(built.runtime()["Labels"]["a"], "");
 }
 
 #[test]
@@ -122,6 +134,9 @@ fn row_119_command_and_entrypoint() {
         let runtime = runtime(lines);
         assert_eq!((&runtime["Cmd"], &runtime["Entrypoint"]), (&cmd, &entrypoint), "{row}");
     }
+    // A stage that is built on is a base as any other.
+    let text = "FROM scratch AS base\nCMD [\"a\"]\nFROM base\nENTRYPOINT [\"e\"]\n";
+    assert_eq!(dockerfile(text).built().runtime()["Cmd"], Value::Null);
 }
 
 #[test]
@@ -143,6 +158,7 @@ fn rows_121_to_131_fields() {
         ("121", "ENV V=1\nLABEL a=b c=\"d $V\"", "Labels", json!({ "a": "b", "c": "d 1" })),
         ("121 override", "LABEL a=b\nLABEL a=c", "Labels", json!({ "a": "c" })),
         ("122", "EXPOSE 80 53/UDP", "ExposedPorts", json!({ "53/udp": {}, "80/tcp": {} })),
+        ("122 adds up", "EXPOSE 1\nEXPOSE 2", "ExposedPorts", json!({ "1/tcp": {}, "2/tcp": {} })),
         ("122 range", "EXPOSE 8000-8001", "ExposedPorts", json!({ "8000/tcp": {}, "8001/tcp": {} })),
         ("32", "ENV P=\"1 2/udp\"\nEXPOSE $P", "ExposedPorts", json!({ "1/tcp": {}, "2/udp": {} })),
         ("126 words", "ENV D=/d\nVOLUME /a $D", "Volumes", json!({ "/a": {}, "/d": {} })),
@@ -156,6 +172,15 @@ fn rows_121_to_131_fields() {
             "Healthcheck",
             json!({ "Test": ["CMD-SHELL", "a b"], "Interval": 30_000_000_000_u64, "Retries": 3 }),
         ),
+        (
+            "129 each duration",
+            "HEALTHCHECK --interval=1ms --timeout=2ms --start-period=3ms --start-interval=4ms CMD a",
+            "Healthcheck",
+            json!({
+                "Test": ["CMD-SHELL", "a"], "Interval": 1_000_000, "Timeout": 2_000_000, "StartPeriod": 3_000_000,
+                "StartInterval": 4_000_000,
+            }),
+        ),
         ("129 exec", "HEALTHCHECK CMD [\"a\"]", "Healthcheck", json!({ "Test": ["CMD", "a"] })),
         ("129 none", "HEALTHCHECK NONE", "Healthcheck", json!({ "Test": ["NONE"] })),
         ("130", "SHELL [\"/bin/bash\", \"-ec\"]", "Shell", json!(["/bin/bash", "-ec"])),
@@ -164,6 +189,8 @@ fn rows_121_to_131_fields() {
         assert_eq!(runtime(lines)[field], wanted, "{row}");
     }
     assert_eq!(dockerfile("FROM scratch\nMAINTAINER me <me@x>\n").built().config()["author"], "me <me@x>");
+    // 126: what goes there later is kept.
+    assert_eq!(dockerfile("FROM scratch\nVOLUME /v\nCOPY Dockerfile /v/f\n").built().tree().paths(), ["v", "v/f"]);
 }
 
 #[test]
@@ -224,7 +251,7 @@ fn row_55_unknown_and_docker_only_fields_of_a_base_survive() {
         "author": "them",
         "config": {
             "Env": ["PATH=/bin"], "Healthcheck": { "Test": ["CMD", "x"], "New": 1 }, "Shell": ["/s"], "OnBuild": null,
-            "StopTimeout": 7, "MacAddress": "m", "Labels": { "a": "b" },
+            "StopTimeout": 7, "MacAddress": "m", "Labels": { "a": "b" }, "WorkingDir": "srv",
         },
         "history": [{ "created": "2020-01-01T00:00:00Z", "created_by": "base", "x": 1 }],
     });
@@ -239,6 +266,8 @@ fn row_55_unknown_and_docker_only_fields_of_a_base_survive() {
         assert_eq!(made["config"][field], config["config"][field], "{field}");
     }
     assert_eq!(made["config"]["Labels"], json!({ "a": "b", "c": "d" }));
+    // As BuildKit has it.
+    assert_eq!(made["config"]["WorkingDir"], "/srv");
     assert_eq!(made["history"][0], config["history"][0]);
     assert_eq!(made["history"].as_array().unwrap().len(), 2);
 }
