@@ -132,6 +132,8 @@ fn row_74_secrets_as_variables() {
         let plain = command.environment.iter().any(|(name, _)| name == "TOKEN");
         assert_eq!(plain, variables.is_empty(), "{flags}");
     }
+    let failure = build("RUN --mount=type=secret,id=none,env=TOKEN,required a").fails();
+    assert_eq!(failure.message, "the secret `none` is required, and not given");
 }
 
 #[test]
@@ -143,7 +145,10 @@ fn row_76_the_first_agent_that_is_there_has_the_variable() {
     assert_eq!(socket("RUN a"), None);
     assert_eq!(socket("RUN --mount=type=ssh a").as_deref(), Some("/run/buildkit/ssh_agent.0"));
     assert_eq!(socket("RUN --mount=type=ssh,id=none --mount=type=ssh,target=s a").as_deref(), Some("/w/s"));
+    assert_eq!(socket("RUN --mount=type=ssh,target=/1 --mount=type=ssh,id=k,target=/2 a").as_deref(), Some("/1"));
     assert_eq!(socket("ENV SSH_AUTH_SOCK=/own\nRUN --mount=type=ssh a").as_deref(), Some("/own"));
+    let failure = build("RUN --mount=type=ssh,id=none,required a").fails();
+    assert_eq!(failure.message, "the SSH agent `none` is required, and not given");
 }
 
 #[test]
@@ -206,7 +211,9 @@ fn row_67_a_mounted_stage_is_built_and_no_other() {
 fn rows_89_145_the_context_as_it_is_mounted() {
     let built = dockerfile("FROM scratch\nRUN --mount=target=/c a\n")
         .context(|tree| {
-            tree.file("a", "").mode("a", 0o750).owner("a", 5, 6).modified("a", 77).hard_link("b", "a").symlink("l", "a")
+            let tree = tree.file("a", "").mode("a", 0o750).owner("a", 5, 6).modified("a", 77);
+            let tree = tree.hard_link("b", "a").symlink("l", "a");
+            tree.file("ignored", "").file(".dockerignore", "ignored\n.dockerignore\n")
         })
         .arguments(&["--source-date-epoch", "5"])
         .running()

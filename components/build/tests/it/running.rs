@@ -86,6 +86,11 @@ fn rows_48_50_59_62_variables() {
         let built = dockerfile(&format!("FROM scratch\n{lines}\nRUN a\n")).arguments(arguments).running().built();
         assert_eq!(environment(&built.command()), wanted, "{lines}");
     }
+    // By another proxy it is the same command.
+    let by = |proxy| dockerfile("FROM scratch\nRUN a\n").arguments(&["--build-arg", proxy]).running();
+    let built = by("http_proxy=one").built();
+    let built = Build { host: built.host.clone(), ..by("http_proxy=two") }.built();
+    assert_eq!(value(&built.command(), "http_proxy"), Some("one"));
 }
 
 #[test]
