@@ -93,6 +93,12 @@ fn rows_83_to_88_destinations_and_sources() {
     ] {
         assert_eq!(paths(lines).join(" "), wanted, "{row}");
     }
+    // 83: of several files each would replace the one before.
+    assert!(dockerfile("FROM scratch\nCOPY a b.txt /x\n").context(context).fails().message.contains("to the one name"));
+    // 84: a dot is a directory even where nothing is.
+    let config = json!({ "os": "linux", "architecture": "amd64", "config": { "WorkingDir": "/w" } });
+    let base = dockerfile("FROM registry.test/base\nCOPY a .\n").base("registry.test/base", FileTree::new(), config);
+    assert_eq!(base.context(context).built().tree().paths(), ["w", "w/a"]);
 }
 
 #[test]
@@ -154,6 +160,7 @@ fn row_93_directories_and_files_dont_replace_each_other() {
 fn row_94_files_are_replaced() {
     assert_eq!(entry("COPY a /file", "file"), "file file \"A\" 640 0:0 100");
     assert_eq!(entry("COPY d/rel /\nCOPY d /", "rel"), "rel -> x 777 0:0 0");
+    assert_eq!(entry("COPY d /\nCOPY d /", "rel"), "rel -> x 777 0:0 0");
     assert_eq!(entry("COPY d /l/\nCOPY a /l/rel2\nCOPY a b.txt /l/", "l/a"), "l/a file \"A\" 640 0:0 100");
 }
 
@@ -178,13 +185,20 @@ fn row_96_links_as_sources() {
 
 #[test]
 fn row_96_a_copied_link_leads_the_next_source_of_the_same_copy() {
-    // The second source goes through the link that the first one has put there.
+    // The second copy goes through the link that the first one has put there.
     let config = json!({ "os": "linux", "architecture": "amd64" });
     let tree = FileTree::new().directory("real").directory("s1").symlink("s1/l", "/real").file("s2/l2", "2");
     let built = dockerfile("FROM registry.test/base AS b\nFROM b\nCOPY --from=b s1 s2 /\nCOPY --from=b s2 /l/\n")
         .base("registry.test/base", tree, config)
         .built();
     assert!(built.tree().get("real/l2").is_some());
+    // So does the second archive of one ADD, as an archive may go through a link that stands where it has a directory.
+    let files = |tree: FileTree| {
+        let link = FileTree::new().directory("real").symlink("l", "/real");
+        tree.file("1.tar", archive(link)).file("2.tar", archive(FileTree::new().file("l/f", "F")))
+    };
+    let built = dockerfile("FROM scratch\nADD 1.tar 2.tar /\n").context(files).built();
+    assert_eq!(built.tree().paths(), ["l", "real", "real/f"]);
 }
 
 #[test]
@@ -229,6 +243,9 @@ fn row_100_modes() {
         assert_eq!(line, format!("x file \"A\" {wanted} 0:0 100"), "{spec}");
     }
     assert_eq!(entry("COPY --chmod=u=rwX,go=rX d /have", "have/sub"), "have/sub dir 755 0:0 200");
+    let closed = dockerfile("FROM scratch\nCOPY --chmod=a=rX closed /\n");
+    let closed = closed.context(|tree| tree.directory("closed/in").mode("closed/in", 0o600)).built();
+    assert_eq!(closed.listing(), ["in dir 555 0:0 0"]);
     let failure = on_base("COPY --chmod=99 a /x").fails();
     assert!(failure.message.contains("99"), "{failure}");
 }
@@ -266,6 +283,7 @@ fn row_103_exclude() {
         ("**", "COPY --exclude=**/y d /x", "x x/rel x/sub x/x"),
         ("negated", "COPY --exclude=* --exclude=!sub/y d /x", "x x/sub x/sub/y"),
         ("named files", "COPY --exclude=b* *.txt /x/", "x x/c.txt"),
+        ("named files by their last name", "COPY --exclude=x d/* /x/", "x x/rel x/y"),
         ("named files by path", "COPY --exclude=d/x d/* /x/", "x x/rel x/y"),
         ("named files, negated", "COPY --exclude=*.txt --exclude=!c.txt *.txt /x/", "x x/c.txt"),
         ("with parents", "COPY --parents --exclude=d/x d /x/", "x x/d x/d/rel x/d/sub x/d/sub/y"),
@@ -312,6 +330,9 @@ fn row_97_device_nodes_come_from_stages_and_images_only() {
     assert_eq!(build.tree().get("n").unwrap().kind, null().kind);
     let failure = dockerfile("FROM scratch\nCOPY dev /dev\n").context(|tree| tree.node("dev/null", null())).fails();
     assert_eq!(failure.message, "`dev/null` is a device node, and a context has no use for one");
+    let pipe =
+        dockerfile("FROM scratch\nCOPY d /d\n").context(|tree| tree.node("d/pipe", node(NodeKind::Fifo))).built();
+    assert_eq!(pipe.listing(), ["d dir 755 0:0 0", "d/pipe fifo 666 0:0 0"]);
 }
 
 #[test]
@@ -345,7 +366,7 @@ fn row_124_working_directories() {
 }
 
 /// A tar archive as the host in memory has it.
-fn archive(tree: FileTree) -> Vec<u8> {
+pub(crate) fn archive(tree: FileTree) -> Vec<u8> {
     use steprun_ports::Blob;
     let host = steprun_ports::memory::MemoryHost::new();
     steprun_ports::memory::block_on(host.store_layer(&tree, true).blob.read(1 << 20)).unwrap()
@@ -367,7 +388,10 @@ fn rows_108_to_111_archives() {
         let base = base.directory("new").owner("new", 9, 9).symlink("over", "/usr/lib");
         dockerfile(&format!("FROM registry.test/base\n{lines}\n"))
             .base("registry.test/base", base, json!({ "os": "linux", "architecture": "amd64" }))
-            .context(|tree| tree.file("a.tar.gz", archive(inner.clone())).file("empty.tar", ""))
+            .context(|tree| {
+                let tree = tree.file("a.tar.gz", archive(inner.clone())).file("empty.tar", "");
+                tree.file("unnamed", archive(inner.clone()))
+            })
             .built()
     };
     let has = |lines: &str, line: &str| {
@@ -387,8 +411,16 @@ fn rows_108_to_111_archives() {
     has("ADD --chmod=600 a.tar.gz /x", "x dir 755 0:0 0");
     has("ADD --chmod=600 a.tar.gz /x", "x/lib/so file \"S\" 4755 5:6 0");
     has("ADD *.gz /x/", "x/lib/so file \"S\" 4755 5:6 0");
+    has("ADD unnamed /x/", "x/lib/so file \"S\" 4755 5:6 0");
     has("ADD empty.tar /x/", "x/empty.tar file \"\" 644 0:0 0");
     assert!(build("COPY a.tar.gz /x/").tree().get("x/a.tar.gz").is_some());
     assert!(build("ADD --unpack=false a.tar.gz /x/").tree().get("x/a.tar.gz").is_some());
     assert!(build("ADD . /x/").tree().get("x/a.tar.gz").is_some());
+    // 111: what was fetched is unpacked only if that is asked for.
+    let fetched = |flag: &str| {
+        let build = dockerfile(&format!("FROM scratch\nADD {flag} http://x.test/a.tar /x/\n"));
+        let host = build.host.clone().with_remote_file("http://x.test/a.tar", archive(inner.clone()), None);
+        Build { host, ..build }.built().tree().get("x/a.tar").is_some()
+    };
+    assert_eq!([fetched(""), fetched("--unpack")], [true, false]);
 }
