@@ -60,6 +60,11 @@ fn rows_140_to_143_dockerignore() {
     ] {
         assert_eq!(taken(ignore), wanted, "{row}");
     }
+    // 143: both are read, and neither is taken.
+    let built = dockerfile("FROM scratch\nCOPY . /\n")
+        .context(|tree| context(tree).file(".dockerignore", "*ocker*\n**/*.md\nempty\n"))
+        .built();
+    assert_eq!(built.tree().paths(), ["a", "docs", "docs/keep", "src", "src/e"]);
 }
 
 #[test]
@@ -78,8 +83,8 @@ fn row_139_the_dockerfiles_own_ignore_file_wins() {
     assert_eq!(dockerfile("FROM scratch\nCOPY . /\n").context(files).built().tree().paths(), ["a"]);
     let typed = dockerfile("FROM scratch\nCOPY . /\n").context(files).arguments(&["-f", "other"]);
     let host =
-        typed.host.clone().with_file("other", "FROM scratch\nCOPY [ab] /\n").with_file("other.dockerignore", "a");
-    assert_eq!(crate::support::Build { host, ..typed }.built().tree().paths(), ["b"]);
+        typed.host.clone().with_file("other", "FROM scratch\nCOPY [ab] /\n").with_file("other.dockerignore", "b");
+    assert_eq!(crate::support::Build { host, ..typed }.built().tree().paths(), ["a"]);
 }
 
 #[test]
@@ -101,6 +106,11 @@ fn row_116_an_ignored_source_is_missing_and_the_hint_names_the_pattern() {
     assert_eq!(failure.message, "there is no `docs/c.md` in the context");
     assert_eq!(failure.hint.as_deref(), Some("the pattern `**/*.md` in .dockerignore leaves it out of the context"));
     assert_eq!(failure.excerpt.as_deref(), Some("  |\n2 | COPY docs/c.md /\n  |      ^^^^^^^^^"));
+    // No link leads there.
+    let failure = dockerfile("FROM scratch\nCOPY link /\n")
+        .context(|tree| context(tree).symlink("link", "docs/c.md").file(".dockerignore", "**/*.md\n"))
+        .fails();
+    assert_eq!(failure.message, "there is no `link` in the context");
 }
 
 #[test]
