@@ -88,10 +88,15 @@ fn row_118_long_and_odd_names_are_kept() {
     // How the contract writes a byte that is no UTF-8.
     let odd = "odd \u{10ffff} ü";
     let built = dockerfile("FROM scratch\nCOPY . /\n").context(|_| {
-        FileTree::new().file("Dockerfile", "FROM scratch\nCOPY l* odd* /\n").file(&path, "deep").file(odd, "odd")
+        FileTree::new()
+            .file("Dockerfile", "FROM scratch\nCOPY l* odd* /\n")
+            .file(&path, "deep")
+            .file(odd, "odd")
+            .file(&format!("{long}/in {odd}"), "in")
     });
     let tree = built.built().tree();
     assert_eq!((tree.content(&long), tree.content(odd)), (Some(&b"deep"[..]), Some(&b"odd"[..])));
+    assert_eq!(tree.content(&format!("in {odd}")), Some(&b"in"[..]));
 }
 
 #[test]
@@ -233,6 +238,12 @@ fn row_40_of_stages_with_one_name_the_last_one_before_counts() {
         let built = dockerfile(text).arguments(&["--target", target]).built();
         assert_eq!(built.runtime()["Labels"], labels, "{target}");
     }
+}
+
+#[test]
+fn row_8_values_are_escaped_as_the_directive_says() {
+    let built = dockerfile("# escape=`\nFROM scratch\nENV V=1\nLABEL a=`$V b=\\$V\n").built();
+    assert_eq!(built.runtime()["Labels"], json!({ "a": "$V", "b": "\\1" }));
 }
 
 #[test]
