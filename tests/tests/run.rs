@@ -57,11 +57,15 @@ fn assert_clean(inside: &Inside, mounts: &[String]) {
 }
 
 /// What a RUN is, by name: each line that is not true fails its build.
-const MATRIX: [(&str, &str); 27] = [
+const MATRIX: [(&str, &str); 28] = [
     ("shell form", r#"RUN echo "a  b" > /x && test "$(cat /x)" = "a  b""#),
     ("exec form", r#"RUN ["sh", "-c", "test \"$0\" = '$HOME'", "$HOME"]"#),
     ("SHELL", "SHELL [\"sh\", \"-c\", \"test \\\"$1\\\" = 'any  thing'\", \"x\"]\nRUN any  thing"),
     ("continued lines", "RUN echo a > /x \\\n  # a comment\n  && test \"$(cat /x)\" = a"),
+    (
+        "files of the system",
+        "RUN grep -q localhost /etc/hosts && test -f /etc/resolv.conf && test -d /sys && test -e /proc/self/status && test -c /dev/null",
+    ),
     ("heredoc as script", "RUN <<EOF\nset -e\nA=1\ntest $A = 1\necho $A > /x\nEOF\nRUN test \"$(cat /x)\" = 1"),
     (
         "heredoc with an interpreter",
