@@ -67,8 +67,8 @@ impl Scene {
     fn build(&self, rung: usize, build: Build, run: usize) -> Vec<Command> {
         let (_, context) = self.contexts.iter().find(|(known, _)| *known == build).expect("a build of this file");
         let image = self.registry.image(&format!("bench/run-{rung}-{run}:1"));
-        // Of another value there is no result of an earlier run.
-        let turn = format!("TURN={run}");
+        // Of another value there is no result of an earlier run, or of the same command in another case.
+        let turn = format!("TURN={run}-{}", build.packed);
         vec![self.inside[rung].build(context.path(), &image, &["--build-arg", &turn]).into_command()]
     }
 
