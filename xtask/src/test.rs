@@ -28,7 +28,8 @@ pub(crate) fn run(words: &[String]) -> Result {
     crate::docs::run(&["--check".to_owned()])?;
     call(cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
     let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
-    call(cargo().args(runner).args(["--release", "--workspace"]).args(words))
+    // Whoever reads the log of a machine far away wants to see all that fails there.
+    call(cargo().args(runner).args(["--release", "--workspace", "--no-fail-fast"]).args(words))
 }
 
 fn has_nextest() -> bool {
