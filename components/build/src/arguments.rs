@@ -243,23 +243,18 @@ impl<H: Host> Outputs<H> {
                 "for archives there are `--output-tar`, `--tar-path` and `--oci-archive-path`, for registries `--destination`",
             ));
         }
-        let one = |file: &H::OutputFile, hint| {
-            Failure::usage(format!("{} can hold one platform, and several are built", file.name())).hint(hint)
-        };
-        match (&self.tar, &self.files, platforms) {
-            (Some(file), _, [_, _, ..]) => {
-                return Err(one(
-                    file,
-                    "an archive for `docker load` has no index: write `--oci-archive-path FILE` instead of `--tar-path FILE`",
-                ));
+        let singles = [
+            (
+                &self.tar,
+                "an archive for `docker load` has no index: write `--oci-archive-path FILE` instead of `--tar-path FILE`",
+            ),
+            (&self.files, "write `--output DIR` instead of `--output-tar FILE`: it gets a directory for each"),
+        ];
+        for (file, hint) in singles {
+            if let (Some(file), [_, _, ..]) = (file, platforms) {
+                let message = format!("{} can hold one platform, and several are built", file.name());
+                return Err(Failure::usage(message).hint(hint));
             }
-            (_, Some(file), [_, _, ..]) => {
-                return Err(one(
-                    file,
-                    "write `--output DIR` instead of `--output-tar FILE`: it gets a directory for each",
-                ));
-            }
-            _ => {}
         }
         match self.names.iter().find(|name| name.digest.is_some()) {
             Some(name) => Err(Failure::usage(format!("the destination `{}` has a digest", name.typed))

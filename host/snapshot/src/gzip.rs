@@ -152,7 +152,7 @@ fn deflate_block(level: u32, before: &[u8], block: &[u8], last: bool) -> io::Res
         let end = start + length;
         let dictionary = if start == 0 { before } else { &block[..start] };
         let (level, dictionary) = if noise { (0, &[][..]) } else { (level, dictionary) };
-        out.append(&mut deflate(level, dictionary, &block[start..end], last && end == block.len())?);
+        deflate(level, dictionary, &block[start..end], last && end == block.len(), &mut out)?;
         start = end;
         if start == block.len() {
             return Ok(out);
@@ -180,24 +180,24 @@ fn is_noise(piece: &[u8]) -> bool {
     piece.len() >= PIECE && squares * 256 * 100 <= length * length * 102
 }
 
-/// Deflates a block. Its compressor is new: a reset one finds other matches than a new one, by what is left in its window, and which
+/// Deflates bytes of a block. Their compressor is new: a reset one finds other matches than a new one, by what is left in its window, and which
 /// blocks a thread had before is chance.
-fn deflate(level: u32, before: &[u8], block: &[u8], last: bool) -> io::Result<Vec<u8>> {
+fn deflate(level: u32, before: &[u8], bytes: &[u8], last: bool, out: &mut Vec<u8>) -> io::Result<()> {
     let mut compress = Compress::new(flate2::Compression::new(level), false);
     if !before.is_empty() {
         compress.set_dictionary(&before[before.len().saturating_sub(WINDOW)..])?;
     }
     let flush = if last { FlushCompress::Finish } else { FlushCompress::Sync };
     // Deflate grows what it can't compress by 5 bytes in 16 KiB, and ends with a few.
-    let mut out = Vec::with_capacity(block.len() + block.len() / 1024 + 64);
+    out.reserve(bytes.len() + bytes.len() / 1024 + 64);
     let mut consumed = 0;
     loop {
         let before_call = compress.total_in();
-        compress.compress_vec(&block[consumed..], &mut out, flush)?;
+        compress.compress_vec(&bytes[consumed..], out, flush)?;
         // At most a block's length.
         consumed += (compress.total_in() - before_call) as usize;
         if out.len() < out.capacity() {
-            return Ok(out);
+            return Ok(());
         }
         out.reserve(BLOCK / 8);
     }
