@@ -12,7 +12,7 @@ impl Host for State {}
 
 impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
     async fn get(accessor: &Accessor<T, Self>, key: String) -> CallResult<Option<Entry>> {
-        let session = session(accessor);
+        let session = session(accessor)?;
         let record = blocking(move || Ok(session.store()?.record(&session.memory, &key)?)).await?;
         let Some(record) = record else { return Ok(None) };
         let blob = |descriptor| table_push(accessor, BlobHandle { descriptor, origin: Origin::Store });
@@ -26,7 +26,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         content: Vec<u8>,
         blobs: Vec<Resource<BlobHandle>>,
     ) -> CallResult<()> {
-        let session = session(accessor);
+        let session = session(accessor)?;
         let blobs =
             blobs.iter().map(|blob| Ok(table_get(accessor, blob)?.descriptor)).collect::<CallResult<Vec<_>>>()?;
         blocking(move || Ok(session.store()?.put_record(&session.memory, &key, &content, &blobs)?)).await

@@ -26,9 +26,9 @@ where
     Ok(accessor.with(|mut access| access.get().table.push(object))?)
 }
 
-/// What the run shares.
-pub fn session<T: Send + 'static>(accessor: &Accessor<T, HasSelf<State>>) -> Arc<Session> {
-    accessor.with(|mut access| Arc::clone(&access.get().session))
+/// What the run shares, or a trap before there is a run.
+pub fn session<T: Send + 'static>(accessor: &Accessor<T, HasSelf<State>>) -> CallResult<Arc<Session>> {
+    Ok(accessor.with(|mut access| access.get().session().cloned())?)
 }
 
 /// Does work that reads files or computes, beside the component.

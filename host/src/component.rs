@@ -96,8 +96,9 @@ fn unknown_step(name: &str) -> Failure {
 }
 
 fn load_built_in(engine: &Engine, built_in: &BuiltIn) -> Result<Component, Failure> {
-    // SAFETY: the bytes were made by this build's own build script, with the settings of `steprun_engine`.
-    let loaded = unsafe { Component::deserialize(engine, built_in.compiled) };
+    // SAFETY: the bytes were made by this build's own build script, with the settings of `steprun_engine`; they are part of the binary, which
+    // nobody writes to.
+    let loaded = unsafe { Component::deserialize_raw(engine, built_in.compiled.into()) };
     loaded.map_err(|e| {
         Failure::new(Exit::Trap, format!("the built-in step `{}` can't be loaded on this machine", built_in.name))
             .because(e)

@@ -205,7 +205,7 @@ impl<T: Send + 'static> HostDirectoryWithStore<T> for HasSelf<State> {
         handle: Resource<DirectoryHandle>,
         paths: Vec<String>,
     ) -> CallResult<Vec<String>> {
-        let (session, files) = (session(accessor), files(accessor, &handle).await?);
+        let (session, files) = (session(accessor)?, files(accessor, &handle).await?);
         blocking(move || files.digests(session.store()?, &paths)).await
     }
 
@@ -234,7 +234,7 @@ async fn files<T: Send + 'static>(
     accessor: &Accessor<T, HasSelf<State>>,
     handle: &Resource<DirectoryHandle>,
 ) -> CallResult<Files> {
-    table_get(accessor, handle)?.open(&session(accessor)).await
+    table_get(accessor, handle)?.open(&session(accessor)?).await
 }
 
 impl types::Host for State {

@@ -94,7 +94,7 @@ fn read(from: impl Read, name: &Path, limit: u64) -> CallResult<Vec<u8>> {
 impl State {
     /// The values of a parameter, or a trap: asking for what was not described is an error of the step.
     fn values<'a, V>(&'a self, name: &str, select: impl FnOnce(&'a Values) -> Option<V>) -> wasmtime::Result<V> {
-        let values = self.session.arguments.values.get(name);
+        let values = self.session()?.arguments.values.get(name);
         values.and_then(select).ok_or_else(|| {
             wasmtime::Error::msg(format!(
                 "the step asked for the input `{name}`, which it did not describe for this command, or not as this kind"
@@ -106,7 +106,7 @@ impl State {
     fn image(&mut self, image: ImageValue) -> wasmtime::Result<inputs::Image> {
         let pull_only = image.access == crate::bindings::exported::RegistryAccess::Pull;
         let scope = match image.place {
-            Place::Registry(_) if pull_only && !self.session.built_in => {
+            Place::Registry(_) if pull_only && !self.session()?.built_in => {
                 Scope::of(image.tag.as_deref(), image.digest.as_ref())
             }
             _ => Scope::Whole,
@@ -137,7 +137,7 @@ macro_rules! of {
 
 impl Host for State {
     fn command(&mut self) -> wasmtime::Result<String> {
-        Ok(self.session.arguments.command.clone())
+        Ok(self.session()?.arguments.command.clone())
     }
 
     fn flag(&mut self, name: String) -> wasmtime::Result<bool> {
@@ -193,7 +193,7 @@ impl Host for State {
         })?;
         let wanted = repository.parse()?;
         grants::check_namespace(&name, &namespaces, access, &wanted)?;
-        self.session.policies.check_repository(&wanted, access)?;
+        self.session()?.policies.check_repository(&wanted, access)?;
         let handle = RepositoryHandle { place: Place::Registry(wanted), access, scope: Scope::Whole };
         Ok(self.table.push(handle)?)
     }
@@ -292,7 +292,7 @@ impl HostInputFile for State {
 impl<T: Send + 'static> HostInputFileWithStore<T> for HasSelf<State> {
     async fn read(accessor: &Accessor<T, Self>, handle: Resource<InputFileHandle>, limit: u64) -> CallResult<Vec<u8>> {
         let file = table_get(accessor, &handle)?;
-        let content = file.open(&session(accessor)).await?;
+        let content = file.open(&*session(accessor)?).await?;
         blocking(move || read(content, &file.path, limit)).await
     }
 
@@ -300,7 +300,7 @@ impl<T: Send + 'static> HostInputFileWithStore<T> for HasSelf<State> {
         accessor: &Accessor<T, Self>,
         handle: Resource<InputFileHandle>,
     ) -> CallResult<Resource<RepositoryHandle>> {
-        let (session, file) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, file) = (session(accessor)?, table_get(accessor, &handle)?);
         let images = Arc::new(LocalImages::detected(file.path));
         let opened = Arc::clone(&images);
         blocking(move || opened.open(session.store()?).map(drop)).await?;

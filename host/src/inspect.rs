@@ -15,7 +15,7 @@ use crate::component::{self, Loaded};
 use crate::exit::Failure;
 use crate::grants::{self, Commands, Fetches, Pulls};
 use crate::policy::Policies;
-use crate::run::{self, Kind};
+use crate::run::{self, Instance, Kind};
 
 /// Prints what is known of a step on standard output.
 ///
@@ -30,7 +30,7 @@ pub async fn inspect(inspect: Inspect, options: &HostOptions) -> Result<(), Fail
             text.push_str("\ncommand line\n  its own: a plain WASI command gets its arguments as they are\n")
         }
         Kind::Step => {
-            let description = run::describe(&engine, &loaded).await?;
+            let description = Instance::to_describe(&engine, &loaded).await?.describe().await?;
             text.push_str("\ncommand line\n");
             command_lines(&mut text, &description)?;
             if !inspect.arguments.is_empty() {

@@ -25,6 +25,25 @@ impl Limits {
         Self { max_memory, memory: 0, tables: 0, exceeded: None }
     }
 
+    /// Sets another limit of memory, in bytes.
+    ///
+    /// # Errors
+    /// If the component has more already.
+    pub fn set(&mut self, max_memory: u64) -> wasmtime::Result<()> {
+        self.max_memory = max_memory;
+        self.check(self.memory)
+    }
+
+    fn check(&mut self, memory: u64) -> wasmtime::Result<()> {
+        if memory <= self.max_memory {
+            return Ok(());
+        }
+        let limit = self.max_memory;
+        let message = format!("it wants {memory} bytes of memory and may have {limit} (`--max-memory`)");
+        self.exceeded = Some(message.clone());
+        Err(wasmtime::Error::msg(message))
+    }
+
     /// Which limit was hit.
     pub fn exceeded(&self) -> Option<&str> {
         self.exceeded.as_deref()
@@ -34,12 +53,7 @@ impl Limits {
 impl ResourceLimiter for Limits {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.memory.saturating_add((desired - current) as u64);
-        if total > self.max_memory {
-            let limit = self.max_memory;
-            let message = format!("it wants {total} bytes of memory and may have {limit} (`--max-memory`)");
-            self.exceeded = Some(message.clone());
-            return Err(wasmtime::Error::msg(message));
-        }
+        self.check(total)?;
         self.memory = total;
         Ok(true)
     }

@@ -28,7 +28,7 @@ fn start() -> Result<(), Failure> {
         Err(refused) => return cli::report(&refused),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|e| Failure::io("can't start the runtime", e))?;

@@ -128,14 +128,14 @@ impl Host for State {
                 crate::terminal::plain(&name)
             )));
         }
-        self.session.results.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value);
+        self.session()?.results.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value);
         Ok(())
     }
 }
 
 impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
     async fn print(accessor: &Accessor<T, Self>, content: Vec<u8>) -> CallResult<()> {
-        let session = session(accessor);
+        let session = session(accessor)?;
         blocking(move || {
             let mut out = io::stdout().lock();
             let written = if session.built_in {
@@ -181,7 +181,7 @@ impl<T: Send + 'static> HostOutputFileWithStore<T> for HasSelf<State> {
         handle: Resource<OutputFileHandle>,
         blob: Resource<BlobHandle>,
     ) -> CallResult<()> {
-        let (session, file, blob) = (session(accessor), table_get(accessor, &handle)?, table_get(accessor, &blob)?);
+        let (session, file, blob) = (session(accessor)?, table_get(accessor, &handle)?, table_get(accessor, &blob)?);
         if let (Origin::Repository(repository), true) = (&blob.origin, file.is_standard_output())
             && blob.file(session.store()?).is_none()
         {
@@ -211,7 +211,7 @@ impl<T: Send + 'static> HostOutputFileWithStore<T> for HasSelf<State> {
         images: Vec<outputs::Image>,
         blobs: Vec<Resource<BlobHandle>>,
     ) -> CallResult<()> {
-        let (session, file, blobs) = (session(accessor), table_get(accessor, &handle)?, all(accessor, &blobs)?);
+        let (session, file, blobs) = (session(accessor)?, table_get(accessor, &handle)?, all(accessor, &blobs)?);
         let images: Vec<output::Image> = images.into_iter().map(image_of).collect();
         let runtime = tokio::runtime::Handle::current();
         blocking(move || {
@@ -250,7 +250,7 @@ impl<T: Send + 'static> HostOutputDirectoryWithStore<T> for HasSelf<State> {
         image: outputs::Image,
         blobs: Vec<Resource<BlobHandle>>,
     ) -> CallResult<()> {
-        let (session, directory, blobs) = (session(accessor), table_get(accessor, &handle)?, all(accessor, &blobs)?);
+        let (session, directory, blobs) = (session(accessor)?, table_get(accessor, &handle)?, all(accessor, &blobs)?);
         let runtime = tokio::runtime::Handle::current();
         blocking(move || {
             let blobs = stored(&session, &runtime, blobs)?;

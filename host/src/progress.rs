@@ -228,7 +228,7 @@ impl Drop for TaskHandle {
 
 impl Host for State {
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        let display = &self.session.display;
+        let display = &self.session()?.display;
         match level {
             Level::Debug => {}
             Level::Info => display.info(&message),
@@ -244,7 +244,7 @@ impl Host for State {
 
 impl HostTask for State {
     fn new(&mut self, label: String) -> wasmtime::Result<Resource<TaskHandle>> {
-        let task = self.session.display.start(&label);
+        let task = self.session()?.display.start(&label);
         Ok(self.table.push(task)?)
     }
 

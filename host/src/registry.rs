@@ -86,7 +86,7 @@ impl Host for State {}
 
 impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
     async fn resolve(accessor: &Accessor<T, Self>, name: String) -> CallResult<registry::ResolvedImage> {
-        let session = session(accessor);
+        let session = session(accessor)?;
         let reference: Reference = name.parse()?;
         session.pulls.check(&reference.name)?;
         session.policies.check_repository(&reference.name, RegistryAccess::Pull)?;
@@ -159,7 +159,7 @@ impl<T: Send + 'static> HostRepositoryWithStore<T> for HasSelf<State> {
         handle: Resource<RepositoryHandle>,
         reference: String,
     ) -> CallResult<Option<types::Descriptor>> {
-        let (session, repository) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, repository) = (session(accessor)?, table_get(accessor, &handle)?);
         repository.may(RegistryAccess::Pull)?;
         match &repository.place {
             Place::Registry(name) => {
@@ -182,7 +182,7 @@ impl<T: Send + 'static> HostRepositoryWithStore<T> for HasSelf<State> {
         handle: Resource<RepositoryHandle>,
         reference: String,
     ) -> CallResult<registry::Manifest> {
-        let (session, repository) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, repository) = (session(accessor)?, table_get(accessor, &handle)?);
         repository.may(RegistryAccess::Pull)?;
         match &repository.place {
             Place::Registry(name) => {
@@ -207,7 +207,7 @@ impl<T: Send + 'static> HostRepositoryWithStore<T> for HasSelf<State> {
         media_type: String,
         content: Vec<u8>,
     ) -> CallResult<types::Digest> {
-        let (session, repository) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, repository) = (session(accessor)?, table_get(accessor, &handle)?);
         repository.may(RegistryAccess::Push)?;
         match &repository.place {
             Place::Registry(name) => {
@@ -227,7 +227,7 @@ impl<T: Send + 'static> HostRepositoryWithStore<T> for HasSelf<State> {
         handle: Resource<RepositoryHandle>,
         reference: String,
     ) -> CallResult<()> {
-        let (session, repository) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, repository) = (session(accessor)?, table_get(accessor, &handle)?);
         repository.may(RegistryAccess::Delete)?;
         match &repository.place {
             Place::Registry(name) => Ok(session.client()?.delete_manifest(name, &reference.parse()?).await?),
@@ -242,7 +242,7 @@ impl<T: Send + 'static> HostRepositoryWithStore<T> for HasSelf<State> {
         handle: Resource<RepositoryHandle>,
         digest: types::Digest,
     ) -> CallResult<Option<Resource<BlobHandle>>> {
-        let (session, repository) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, repository) = (session(accessor)?, table_get(accessor, &handle)?);
         repository.may(RegistryAccess::Pull)?;
         let digest = parse_digest(&digest)?;
         let size = match &repository.place {
@@ -267,7 +267,7 @@ impl<T: Send + 'static> HostRepositoryWithStore<T> for HasSelf<State> {
         handle: Resource<RepositoryHandle>,
         blob: Resource<BlobHandle>,
     ) -> CallResult<registry::PushOutcome> {
-        let (session, repository) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, repository) = (session(accessor)?, table_get(accessor, &handle)?);
         repository.may(RegistryAccess::Push)?;
         let blob = table_get(accessor, &blob)?;
         match &repository.place {
@@ -286,7 +286,7 @@ impl<T: Send + 'static> HostRepositoryWithStore<T> for HasSelf<State> {
     }
 
     async fn check_push(accessor: &Accessor<T, Self>, handle: Resource<RepositoryHandle>) -> CallResult<()> {
-        let (session, repository) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, repository) = (session(accessor)?, table_get(accessor, &handle)?);
         repository.may(RegistryAccess::Push)?;
         match &repository.place {
             Place::Registry(name) => Ok(session.client()?.check_push(name).await?),
@@ -295,7 +295,7 @@ impl<T: Send + 'static> HostRepositoryWithStore<T> for HasSelf<State> {
     }
 
     async fn tags(accessor: &Accessor<T, Self>, handle: Resource<RepositoryHandle>) -> CallResult<Vec<String>> {
-        let (session, repository) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, repository) = (session(accessor)?, table_get(accessor, &handle)?);
         repository.may(RegistryAccess::Pull)?;
         match &repository.place {
             Place::Registry(name) => {
@@ -313,7 +313,7 @@ impl<T: Send + 'static> HostRepositoryWithStore<T> for HasSelf<State> {
         handle: Resource<RepositoryHandle>,
         digest: types::Digest,
     ) -> CallResult<Vec<registry::Referrer>> {
-        let (session, repository) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, repository) = (session(accessor)?, table_get(accessor, &handle)?);
         repository.may(RegistryAccess::Pull)?;
         match &repository.place {
             Place::Registry(name) => {
@@ -343,7 +343,7 @@ impl HostCatalog for State {
 
 impl<T: Send + 'static> HostCatalogWithStore<T> for HasSelf<State> {
     async fn repositories(accessor: &Accessor<T, Self>, handle: Resource<CatalogHandle>) -> CallResult<Vec<String>> {
-        let (session, catalog) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, catalog) = (session(accessor)?, table_get(accessor, &handle)?);
         Ok(session.client()?.catalog(&catalog.0).await?)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Engine, Store, Trap};
 
 use crate::bindings::exported::{self, Description};
@@ -102,7 +102,8 @@ pub async fn step(step: OsString, before: Vec<OsString>, after: Vec<OsString>) -
     if Kind::of(&engine, &loaded)? == Kind::WasiCommand {
         return wasi::run(&engine, &loaded, policies, before, after).await;
     }
-    let description = describe(&engine, &loaded).await?;
+    let mut instance = Instance::new(&engine, &loaded).await?;
+    let description = instance.describe().await?;
     let (options, arguments) = match arguments::parse(&description, before, after)? {
         Ok(parsed) => parsed,
         Err(refused) => return cli::report(&refused),
@@ -112,58 +113,86 @@ pub async fn step(step: OsString, before: Vec<OsString>, after: Vec<OsString>) -
     policies.check_step(&loaded.name, || loaded.digest())?;
     policies.check_arguments(&arguments).map_err(refused)?;
     let session = Arc::new(Session::new(arguments, options.clone(), policies, &loaded, Arc::clone(&display)));
-    let outcome = supervised(&options, &display, run(&engine, &loaded.component, &session, &options)).await;
+    let outcome = supervised(&options, &display, instance.run(&session, options.max_memory)).await;
     session.sandbox.close(&session);
     outcome?;
     outputs::publish(&session.results(), options.output_env.as_deref(), options.output_json.as_deref())
 }
 
-/// A component's description of its command line. It runs without any grant: each import traps.
-///
-/// # Errors
-/// If it can't be instantiated, traps, or takes too long.
-pub async fn describe(engine: &Engine, loaded: &Loaded) -> Result<Description, Failure> {
-    struct Nothing(Limits);
-    let broken = |error: wasmtime::Error| {
-        Failure::new(Exit::Trap, format!("the step `{}` could not describe its command line", loaded.name))
-            .because(format!("{error:#}"))
-    };
-    let mut linker = Linker::new(engine);
-    linker.define_unknown_imports_as_traps(&loaded.component).map_err(broken)?;
-    let mut store = limited(engine, Nothing(Limits::new(DESCRIBE_MEMORY)), |nothing| &mut nothing.0);
-    let described = tokio::time::timeout(DESCRIBE_TIMEOUT, async {
-        let step = PipelineStep::instantiate_async(&mut store, &loaded.component, &linker).await?;
-        step.steprun_step_step().call_describe(&mut store).await
-    });
-    match described.await {
-        Ok(description) => description.map_err(broken),
-        Err(_) => Err(Failure::new(
-            Exit::TimedOut,
-            format!("the step `{}` took longer than {DESCRIBE_TIMEOUT:?} to describe its command line", loaded.name),
-        )),
-    }
+/// An instance of a step. It describes itself without any grant: what it imports traps until it is run.
+pub struct Instance {
+    name: String,
+    store: Store<State>,
+    step: PipelineStep,
 }
 
-async fn run(
-    engine: &Engine,
-    component: &Component,
-    session: &Arc<Session>,
-    options: &HostOptions,
-) -> Result<(), Failure> {
-    let state =
-        State { table: limits::handles(), limits: Limits::new(options.max_memory), session: Arc::clone(session) };
-    let mut store = limited(engine, state, |state| &mut state.limits);
-    let mut linker = Linker::<State>::new(engine);
-    let outcome = async {
-        PipelineStep::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-        let step = PipelineStep::instantiate_async(&mut store, component, &linker).await?;
-        store.run_concurrent(async |accessor| step.steprun_step_step().call_run(accessor).await).await?
+impl Instance {
+    /// Gives a component what it imports, without a session behind it.
+    ///
+    /// # Errors
+    /// If it imports what this host doesn't have, or can't be instantiated.
+    pub async fn new(engine: &Engine, loaded: &Loaded) -> Result<Self, Failure> {
+        let mut linker = Linker::<State>::new(engine);
+        let linked = PipelineStep::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state);
+        linked.map_err(|e| trapped(&e, None))?;
+        Self::with(engine, loaded, &linker).await
     }
-    .await;
-    match outcome {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(failure)) => Err(step_failure(failure)),
-        Err(trap) => Err(trapped(&trap, store.data().limits.exceeded())),
+
+    /// The same, and what it imports besides traps: enough to ask for its description.
+    ///
+    /// # Errors
+    /// If it can't be instantiated.
+    pub async fn to_describe(engine: &Engine, loaded: &Loaded) -> Result<Self, Failure> {
+        let mut linker = Linker::<State>::new(engine);
+        linker.define_unknown_imports_as_traps(&loaded.component).map_err(|e| trapped(&e, None))?;
+        Self::with(engine, loaded, &linker).await
+    }
+
+    async fn with(engine: &Engine, loaded: &Loaded, linker: &Linker<State>) -> Result<Self, Failure> {
+        let state = State { table: limits::handles(), limits: Limits::new(DESCRIBE_MEMORY), session: None };
+        let mut store = limited(engine, state, |state| &mut state.limits);
+        match PipelineStep::instantiate_async(&mut store, &loaded.component, linker).await {
+            Ok(step) => Ok(Self { name: loaded.name.clone(), store, step }),
+            Err(trap) => Err(trapped(&trap, store.data().limits.exceeded())),
+        }
+    }
+
+    /// A component's description of its command line.
+    ///
+    /// # Errors
+    /// If it traps or takes too long.
+    pub async fn describe(&mut self) -> Result<Description, Failure> {
+        let name = &self.name;
+        let described = self.step.steprun_step_step().call_describe(&mut self.store);
+        match tokio::time::timeout(DESCRIBE_TIMEOUT, described).await {
+            Ok(description) => description.map_err(|error| {
+                Failure::new(Exit::Trap, format!("the step `{name}` could not describe its command line"))
+                    .because(format!("{error:#}"))
+            }),
+            Err(_) => Err(Failure::new(
+                Exit::TimedOut,
+                format!("the step `{name}` took longer than {DESCRIBE_TIMEOUT:?} to describe its command line"),
+            )),
+        }
+    }
+
+    /// Runs it with the grants of a session and this much memory, in bytes.
+    async fn run(mut self, session: &Arc<Session>, max_memory: u64) -> Result<(), Failure> {
+        let Self { store, step, .. } = &mut self;
+        let state = store.data_mut();
+        state.session = Some(Arc::clone(session));
+        let outcome = match state.limits.set(max_memory) {
+            Ok(()) => {
+                let run = store.run_concurrent(async |accessor| step.steprun_step_step().call_run(accessor).await);
+                run.await.and_then(|outcome| outcome)
+            }
+            Err(exceeded) => Err(exceeded),
+        };
+        match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(failure)) => Err(step_failure(failure)),
+            Err(trap) => Err(trapped(&trap, store.data().limits.exceeded())),
+        }
     }
 }
 

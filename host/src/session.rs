@@ -27,8 +27,17 @@ pub struct State {
     pub table: ResourceTable,
     /// Memory and tables of the component.
     pub limits: Limits,
-    /// The rest, shared with work that runs beside the component.
-    pub session: Arc<Session>,
+    /// The rest, shared with work that runs beside the component; none while the component describes itself.
+    pub session: Option<Arc<Session>>,
+}
+
+impl State {
+    /// What the run shares, or a trap: a component that describes itself has no grant, and nobody to talk to.
+    pub fn session(&self) -> wasmtime::Result<&Arc<Session>> {
+        self.session
+            .as_ref()
+            .ok_or_else(|| wasmtime::Error::msg("a step may call nothing that it imports to describe itself"))
+    }
 }
 
 /// One run of a step.

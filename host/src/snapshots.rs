@@ -30,7 +30,7 @@ async fn source<T: Send + 'static>(
     source: &snapshots::Source,
 ) -> CallResult<Source> {
     Ok(match source {
-        snapshots::Source::Directory(handle) => table_get(accessor, handle)?.open(&session(accessor)).await?.source(),
+        snapshots::Source::Directory(handle) => table_get(accessor, handle)?.open(&session(accessor)?).await?.source(),
         snapshots::Source::Snapshot(handle) => Source::Snapshot(table_get(accessor, handle)?.0),
     })
 }
@@ -52,7 +52,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         accessor: &Accessor<T, Self>,
         layers: Vec<snapshots::BorrowedLayer>,
     ) -> CallResult<Resource<SnapshotHandle>> {
-        let session = session(accessor);
+        let session = session(accessor)?;
         let runtime = tokio::runtime::Handle::current();
         let mut found: Vec<(Layer, Arc<dyn Fetch>)> = Vec::with_capacity(layers.len());
         for layer in layers {
@@ -72,7 +72,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         from: snapshots::Source,
         path: String,
     ) -> CallResult<Option<Resource<SnapshotHandle>>> {
-        let (session, from) = (session(accessor), source(accessor, &from).await?);
+        let (session, from) = (session(accessor)?, source(accessor, &from).await?);
         let snapshot = blocking(move || Ok(Snapshot::from_archive(session.store()?, &from, &path)?)).await?;
         snapshot.map(|snapshot| table_push(accessor, SnapshotHandle(snapshot))).transpose()
     }
@@ -84,7 +84,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         mode: u32,
         modified: types::Timestamp,
     ) -> CallResult<Resource<SnapshotHandle>> {
-        let (session, blob) = (session(accessor), table_get(accessor, &blob)?);
+        let (session, blob) = (session(accessor)?, table_get(accessor, &blob)?);
         let runtime = tokio::runtime::Handle::current();
         let file = move || single_file(&session, &blob.fetch(&session, &runtime)?, name, mode, modified.into());
         table_push(accessor, SnapshotHandle(blocking(file).await?))
@@ -94,7 +94,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         accessor: &Accessor<T, Self>,
         file: Resource<InputFileHandle>,
     ) -> CallResult<snapshots::Layer> {
-        let (session, file) = (session(accessor), table_get(accessor, &file)?);
+        let (session, file) = (session(accessor)?, table_get(accessor, &file)?);
         let file = file.open(&session).await?;
         let layer = blocking(move || Ok(steprun_snapshot::import_layer(session.store()?, file)?)).await?;
         layer_out(accessor, layer)
@@ -165,7 +165,7 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
         handle: Resource<SnapshotHandle>,
         mut process: snapshots::Process,
     ) -> CallResult<snapshots::Outcome> {
-        let (session, snapshot) = (session(accessor), table_get(accessor, &handle)?.0);
+        let (session, snapshot) = (session(accessor)?, table_get(accessor, &handle)?.0);
         let mut environment: Vec<Secret> = Vec::new();
         for (name, value) in std::mem::take(&mut process.environment) {
             environment.push(variable(&name, value.into_bytes())?);
@@ -191,7 +191,7 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
         handle: Resource<SnapshotHandle>,
         compression: snapshots::Compression,
     ) -> CallResult<Option<snapshots::Layer>> {
-        let (session, snapshot) = (session(accessor), table_get(accessor, &handle)?.0);
+        let (session, snapshot) = (session(accessor)?, table_get(accessor, &handle)?.0);
         let compression = match compression {
             snapshots::Compression::None => Compression::None,
             snapshots::Compression::Gzip => Compression::Gzip,

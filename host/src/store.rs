@@ -135,7 +135,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         media_type: String,
         content: Vec<u8>,
     ) -> CallResult<Resource<BlobHandle>> {
-        let session = session(accessor);
+        let session = session(accessor)?;
         let blob = blocking(move || {
             let size = content.len() as u64;
             let digest = session.store()?.put_bytes(&content)?;
@@ -150,7 +150,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         layer: Resource<BlobHandle>,
         compression: LayerCompression,
     ) -> CallResult<Resource<BlobHandle>> {
-        let (session, layer) = (session(accessor), table_get(accessor, &layer)?);
+        let (session, layer) = (session(accessor)?, table_get(accessor, &layer)?);
         let compression = match compression {
             LayerCompression::Gzip => Recompression::Gzip,
             LayerCompression::Zstd => Recompression::Zstd,
@@ -179,7 +179,7 @@ impl HostBlob for State {
 
 impl<T: Send + 'static> HostBlobWithStore<T> for HasSelf<State> {
     async fn read(accessor: &Accessor<T, Self>, handle: Resource<BlobHandle>, limit: u64) -> CallResult<Vec<u8>> {
-        let (session, blob) = (session(accessor), table_get(accessor, &handle)?);
+        let (session, blob) = (session(accessor)?, table_get(accessor, &handle)?);
         if blob.descriptor.size > limit {
             let (digest, size) = (&blob.descriptor.digest, blob.descriptor.size);
             return Err(CallError::invalid(format_args!(

@@ -8,14 +8,14 @@ pub struct BuiltIn {
     pub name: &'static str,
     /// One sentence for the host's help.
     pub summary: &'static str,
-    /// Machine code for this very build of the engine, aligned as the engine wants it.
+    /// Machine code for this very build of the engine, aligned so that it can be run where it lies.
     pub compiled: &'static [u8],
     /// The component itself.
     pub component: &'static [u8],
 }
 
-/// Gives bytes the alignment of a page table's smallest unit that wasmtime's ELF reader asks for.
-#[repr(C, align(16))]
+/// Gives bytes the alignment of the largest page that a machine has: only whole pages can be made executable.
+#[repr(C, align(65536))]
 struct Aligned<T: ?Sized>(T);
 
 static BUILD: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/build.cwasm")));

@@ -62,7 +62,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         url: String,
         digest: Option<String>,
     ) -> CallResult<sources::RemoteFile> {
-        let (session, url) = (session(accessor), parse_url(&url)?);
+        let (session, url) = (session(accessor)?, parse_url(&url)?);
         check(&session, &place_of(&url))?;
         let digest = digest.map(|digest| parse_digest(&digest)).transpose()?;
         let Fetched { blob, modified } = file::fetch(&session, &url, digest.as_ref()).await?;
@@ -76,7 +76,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
         keep_git_dir: bool,
         agent: Option<Resource<AgentHandle>>,
     ) -> CallResult<Resource<DirectoryHandle>> {
-        let session = session(accessor);
+        let session = session(accessor)?;
         let mut reference = GitReference::parse(&reference, By::Input).map_err(CallError::invalid)?;
         check(&session, &reference.place)?;
         reference.commit = agreed(reference.commit.take(), commit)?;

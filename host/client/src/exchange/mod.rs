@@ -12,7 +12,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::auth::{Access, Authenticator, TokenAnswer};
 use crate::retry::{is_transient, retry_after};
-use crate::transport::{NoAnswer, Transport};
+use crate::transport::{NoAnswer, Transport, is_plain};
 use crate::{Config, Error, Result, RetryPolicy};
 use body::Body;
 use refusal::Refusal;
@@ -240,36 +240,61 @@ impl Exchange {
 
     /// Where a call goes, and the registry's own place.
     async fn url(&self, call: &Call<'_>) -> std::result::Result<(Url, Url), Failure> {
-        let registry = call.access.repository.registry();
-        let base = self.transport().base(registry).await?;
+        let base = self.transport().base(call.access.repository.registry()).await?;
+        Ok((Self::place(call, &base)?, base))
+    }
+
+    /// Where a call goes, from the registry's own place.
+    fn place(call: &Call<'_>, base: &Url) -> Result<Url> {
         let below = |path: &str| {
             let invalid =
                 |e| Error::Invalid { subject: call.subject.clone(), reason: format!("`{path}` is no path: {e}") };
             base.join(path).map_err(invalid)
         };
-        let url = match &call.target {
-            Target::Url(url) => url.clone(),
-            Target::Path(path) => below(&format!("v2/{}/{path}", call.access.repository.repository()))?,
-            Target::Registry(path) => below(&format!("v2/{path}"))?,
-        };
-        Ok((url, base))
+        match &call.target {
+            Target::Url(url) => Ok(url.clone()),
+            Target::Path(path) => below(&format!("v2/{}/{path}", call.access.repository.repository())),
+            Target::Registry(path) => below(&format!("v2/{path}")),
+        }
+    }
+
+    /// The answer to a call that reads, without credentials and in plain HTTP, if the registry is likely to speak that, has not been asked yet, and does.
+    async fn first(&self, call: &Call<'_>, outgoing: &Outgoing<'_>) -> Option<Answer> {
+        let reads = call.method == Method::GET || call.method == Method::HEAD;
+        // A place that the registry named may be anywhere.
+        if !reads || matches!(call.target, Target::Url(_)) {
+            return None;
+        }
+        let registry = call.access.repository.registry();
+        let url = Self::place(call, &self.transport().untried(registry)?).ok()?;
+        // Where it fails, the call is made as any other, and says why.
+        let answer = self.wire.follow(&url, outgoing, None).await.ok()?;
+        let plain = !answer.own || is_plain(answer.response.status());
+        plain.then(|| {
+            self.transport().speaks_plain(registry);
+            answer
+        })
     }
 
     async fn authenticated(&self, call: &Call<'_>) -> std::result::Result<Response, Failure> {
-        let (url, base) = self.url(call).await?;
-        // An upload may be continued at another host; credentials are for the registry only.
-        let own = url.origin() == base.origin();
-        let sent = match own {
-            true => self.auth.authorization(&self.wire, &call.access).await?,
-            false => None,
-        };
         let outgoing = Outgoing {
             method: call.method.clone(),
             headers: call.headers.clone(),
             body: call.body.clone(),
             subject: &call.subject,
         };
-        let answer = self.wire.follow(&url, &outgoing, sent.as_ref()).await?;
+        let first = self.first(call, &outgoing).await;
+        let (url, base) = self.url(call).await?;
+        // An upload may be continued at another host; credentials are for the registry only.
+        let own = url.origin() == base.origin();
+        let sent = match own && first.is_none() {
+            true => self.auth.authorization(&self.wire, &call.access).await?,
+            false => None,
+        };
+        let answer = match first {
+            Some(answer) => answer,
+            None => self.wire.follow(&url, &outgoing, sent.as_ref()).await?,
+        };
         if !(own && answer.own && answer.response.status() == StatusCode::UNAUTHORIZED) {
             return Ok(answer.response);
         }

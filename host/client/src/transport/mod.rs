@@ -1,8 +1,8 @@
 //! Connections: which client a host gets, whether it is spoken to with TLS, and how long silence may last.
 //!
 //! A host gets HTTPS, except that
-//! - this machine (loopback) is asked once, in plain HTTP, at the first request: most registries there speak that, and a round
-//!   trip to oneself costs nothing. A server that wants TLS answers with status 400 or hangs up, and gets HTTPS from then on;
+//! - this machine (loopback) is asked in plain HTTP first, as most registries there speak that: by the first call itself where that changes nothing,
+//!   else by a question of its own. A server that wants TLS answers with status 400 or hangs up, and gets HTTPS from then on;
 //! - a host in [`TlsSettings::insecure`] is asked once by HTTPS without verification; where that fails it gets plain HTTP.
 //!
 //! The question carries no credentials. A host with an own certificate authority is never asked: it gets HTTPS.
@@ -113,16 +113,30 @@ impl Transport {
     /// `http://HOST/` or `https://HOST/` of a registry.
     pub(crate) async fn base(&self, registry: &str) -> std::result::Result<Url, NoAnswer> {
         let scheme = if self.may_be_plain(registry) {
-            let cell = {
-                let mut schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
-                Arc::clone(schemes.entry(registry.to_owned()).or_default())
-            };
-            *cell.get_or_try_init(|| self.find_scheme(registry)).await?
+            *self.scheme(registry).get_or_try_init(|| self.find_scheme(registry)).await?
         } else {
             "https"
         };
-        Url::parse(&format!("{scheme}://{registry}/"))
-            .map_err(|e| NoAnswer::lasting(format!("`{registry}` is no host: {e}")))
+        base(scheme, registry)
+    }
+
+    /// `http://HOST/` of a registry that is likely to speak plain HTTP, and has not been asked yet whether it does.
+    pub(crate) fn untried(&self, registry: &str) -> Option<Url> {
+        let plain = self.may_be_plain(registry) && !self.is_insecure(registry);
+        let untried = plain && !self.scheme(registry).initialized();
+        untried.then(|| base("http", registry).ok()).flatten()
+    }
+
+    /// Notes that a registry has answered to plain HTTP.
+    pub(crate) fn speaks_plain(&self, registry: &str) {
+        // Somebody else may have asked at the same time, and knows the same.
+        let _ = self.scheme(registry).set("http");
+    }
+
+    /// What a registry speaks, once it is known.
+    fn scheme(&self, registry: &str) -> Arc<OnceCell<&'static str>> {
+        let mut schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(schemes.entry(registry.to_owned()).or_default())
     }
 
     /// Whether plain HTTP is allowed for a host at all.
@@ -152,13 +166,11 @@ impl Transport {
     }
 
     async fn speaks(&self, scheme: &str, registry: &str) -> std::result::Result<bool, NoAnswer> {
-        let text = format!("{scheme}://{registry}/v2/");
-        let url = Url::parse(&text).map_err(|e| NoAnswer::lasting(format!("`{registry}` is no host: {e}")))?;
+        let mut url = base(scheme, registry)?;
+        url.set_path("/v2/");
         let request = reqwest::Request::new(reqwest::Method::GET, url);
         let answer = self.send(request, &Activity::now(), false).await?;
-        // Go's server tells a client that speaks plain HTTP to its TLS port so, with status 400; nginx too. No registry answers
-        // this path with 400 otherwise.
-        Ok(scheme == "https" || answer.status() != StatusCode::BAD_REQUEST)
+        Ok(scheme == "https" || is_plain(answer.status()))
     }
 
     /// Sends one request, without redirects. `upload` says that its body is a stream whose `activity` counts.
@@ -248,6 +260,17 @@ impl Transport {
         let builder = if profile.direct { builder.no_proxy() } else { builder };
         builder.build().map_err(|e| Error::Invalid { subject: "HTTP client".to_owned(), reason: chain(&e) })
     }
+}
+
+fn base(scheme: &str, registry: &str) -> std::result::Result<Url, NoAnswer> {
+    Url::parse(&format!("{scheme}://{registry}/"))
+        .map_err(|e| NoAnswer::lasting(format!("`{registry}` is no host: {e}")))
+}
+
+/// Whether an answer to a plain request is that of a server that speaks plain HTTP: Go's and nginx tell a client that speaks it to their TLS port so, with
+/// status 400. No registry answers to reading with 400 otherwise.
+pub(crate) fn is_plain(status: StatusCode) -> bool {
+    status != StatusCode::BAD_REQUEST
 }
 
 /// `HOST[:PORT]` of a URL, without the default port.

@@ -118,12 +118,22 @@ async fn a_closed_port_is_told_after_all_tries() {
 }
 
 #[tokio::test]
-async fn the_scheme_of_loopback_is_asked_once() {
+async fn a_call_that_reads_tells_the_scheme_of_loopback() {
     let server = Server::start(|_| Reply::new(200).body("{}")).await;
     let (client, r) = (client(), repository(&server.host(), "r"));
     for name in ["a", "b"] {
         client.manifest(&r, &tag(name)).await.unwrap();
     }
     assert_eq!(server.requests()[0].header("user-agent"), concat!("steprun/", env!("CARGO_PKG_VERSION")));
+    assert_eq!((server.questions(), server.requests().len()), (0, 2));
+}
+
+#[tokio::test]
+async fn a_call_that_writes_waits_for_the_scheme_of_loopback() {
+    let server = Server::start(|_| Reply::new(201)).await;
+    let (client, r) = (client(), repository(&server.host(), "r"));
+    for name in ["a", "b"] {
+        client.put_manifest(&r, &tag(name), "application/json", "{}").await.unwrap();
+    }
     assert_eq!(server.questions(), 1);
 }
