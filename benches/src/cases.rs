@@ -6,11 +6,13 @@ mod run;
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use steprun_tests::{Base, Layer, Registry, binary, components};
+
+use crate::workset::{MIB, Random};
 
 /// The place where the work is done: two registries and a base image.
 pub(crate) struct Site {
@@ -42,15 +44,16 @@ pub(crate) struct Tool {
     pub name: &'static str,
     pub program: &'static str,
     /// The commands of the n-th run, one after the other. Names differ from run to run, so that no run finds the work of another.
-    pub commands: fn(&Site, usize) -> Vec<Command>,
+    /// What is done while commands are made is not measured.
+    pub commands: Commands,
 }
 
-const MIB: usize = 1 << 20;
+pub(crate) type Commands = Box<dyn Fn(&Site, usize) -> Vec<Command>>;
 
 impl Site {
     pub(crate) fn new() -> Self {
         let first = Registry::plain();
-        let filler = pseudo_random(30 * MIB);
+        let filler = Random::new(0).bytes(30 * MIB);
         Base::new(json!({ "Cmd": ["sh"] }))
             .layer(Layer::new().directory("usr", 0o755, (0, 0)).file("usr/filler", 0o644, (0, 0), &filler))
             .push(&first, "library/base:1");
@@ -80,26 +83,22 @@ impl Site {
     }
 }
 
-/// Whether a program is in PATH; our own always is there.
+/// Whether a program is in PATH, and its daemon there; our own always is.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    program == "steprun" || std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    let found = program == "steprun" || std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    found && (program != "docker" || has_daemon())
 }
 
-/// Bytes that do not compress, the same on each run (xorshift).
-fn pseudo_random(size: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.take(size / 8).flatten().collect()
+/// Whether docker's client reaches its daemon.
+fn has_daemon() -> bool {
+    let mut version = command("docker", &["version", "--format", "{{.Server.Version}}"]);
+    version.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    version.status().is_ok_and(|status| status.success())
 }
 
-fn tool(name: &'static str, program: &'static str, commands: fn(&Site, usize) -> Vec<Command>) -> Tool {
-    Tool { name, program, commands }
+fn tool(name: &'static str, program: &'static str, commands: impl Fn(&Site, usize) -> Vec<Command> + 'static) -> Tool {
+    Tool { name, program, commands: Box::new(commands) }
 }
 
 fn command(program: &str, words: &[&str]) -> Command {

@@ -5,6 +5,7 @@
 
 mod cases;
 mod measure;
+mod workset;
 
 use std::process::{Command, ExitCode};
 

@@ -5,7 +5,8 @@ use std::process::Command;
 use serde_json::json;
 use steprun_tests::{Base, Layer, Registry};
 
-use super::{Case, MIB, RUNS, Site, Tool, command, pseudo_random, skopeo_copy, tool};
+use super::{Case, RUNS, Site, Tool, command, skopeo_copy, tool};
+use crate::workset::{MIB, Random};
 
 /// Counted runs of what takes long.
 const FEW: usize = 5;
@@ -23,7 +24,7 @@ impl Scene {
     /// Takes a minute.
     pub(crate) fn new() -> Self {
         let (first, second) = (Registry::plain(), Registry::plain());
-        let random = pseudo_random(LAYERS * 256 * MIB);
+        let random = Random::new(0).bytes(LAYERS * 256 * MIB);
         let text = |number: usize| format!("line {number} of some compressible text\n").repeat(MIB / 36);
         let (mut big, mut mixed) = (Base::new(json!({})), Base::new(json!({})));
         for (layer, bytes) in random.chunks(256 * MIB).enumerate() {

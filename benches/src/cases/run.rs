@@ -119,7 +119,7 @@ macro_rules! case {
 }
 
 fn tool(name: &'static str, program: &'static str, commands: fn(&Site, usize) -> Vec<Command>) -> Tool {
-    Tool { name, program, commands }
+    Tool { name, program, commands: Box::new(commands) }
 }
 
 /// The cases.
