@@ -10,14 +10,15 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use steprun_tests::{Base, Layer, Registry, binary, components};
+use steprun_tests::{Base, Layer, binary, components};
 
+use crate::traffic::Gated;
 use crate::workset::{MIB, Random};
 
 /// The place where the work is done: two registries and a base image.
 pub(crate) struct Site {
-    first: Registry,
-    second: Registry,
+    first: Gated,
+    second: Gated,
     binary: PathBuf,
     store: tempfile::TempDir,
     /// Made when a case asks for it.
@@ -36,6 +37,8 @@ pub(crate) struct Case {
     pub name: &'static str,
     /// Counted runs of each tool, after one that is not counted.
     pub runs: usize,
+    /// Whether bytes that go to a registry are told.
+    pub counts: bool,
     pub tools: Vec<Tool>,
 }
 
@@ -52,13 +55,13 @@ pub(crate) type Commands = Box<dyn Fn(&Site, usize) -> Vec<Command>>;
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let first = Registry::plain();
+        let first = Gated::new();
         let filler = Random::new(0).bytes(30 * MIB);
         Base::new(json!({ "Cmd": ["sh"] }))
             .layer(Layer::new().directory("usr", 0o755, (0, 0)).file("usr/filler", 0o644, (0, 0), &filler))
-            .push(&first, "library/base:1");
+            .push(first.registry(), "library/base:1");
         Self {
-            second: Registry::plain(),
+            second: Gated::new(),
             binary: binary(),
             store: tempfile::tempdir().expect("a temporary directory can be made"),
             first,
@@ -125,6 +128,7 @@ pub(crate) fn all() -> Vec<Case> {
         Case {
             name: "start",
             runs: RUNS,
+            counts: false,
             tools: vec![
                 tool("steprun no-op step", "steprun", |site, _| {
                     vec![site.steprun(&[&components::hostile().to_string_lossy(), "nothing"])]
@@ -135,6 +139,7 @@ pub(crate) fn all() -> Vec<Case> {
         Case {
             name: "copy-in-registry",
             runs: RUNS,
+            counts: true,
             tools: vec![
                 tool("steprun promote copy", "steprun", |site, run| {
                     let to = site.first.image(&format!("bench/p1-steprun-{run}:1"));
@@ -155,6 +160,7 @@ pub(crate) fn all() -> Vec<Case> {
         Case {
             name: "copy-between-registries",
             runs: RUNS,
+            counts: true,
             tools: vec![
                 tool("steprun promote copy", "steprun", |site, run| {
                     let to = site.second.image(&format!("bench/p2-steprun-{run}:1"));

@@ -1,68 +1,72 @@
 //! `cargo xtask bench [CASE...]`: the same work by steprun and by the tools that are installed, turn by turn in one run, as ratios.
 //!
-//! Machines are shared and noisy: read the ratios, not the figures. crane and skopeo are taken from PATH; where one is missing its
-//! line is left out. skopeo remembers between runs which repositories of a registry have a blob, so its copies between registries are mounts.
+//! Machines are shared and noisy: read the ratios, not the figures. Tools are taken from PATH; where one is missing its line is left out. skopeo
+//! remembers between runs which repositories of a registry have a blob, so its copies between registries are mounts. What bytes are sent is
+//! counted in a run that is not timed.
 
 mod cases;
+mod compare;
 mod measure;
+mod report;
+mod traffic;
 mod workset;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use cases::Case;
-use measure::{Cost, median};
+use compare::{Measured, compare};
+use report::Row;
 
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
-    println!("| case | tool | wall s | CPU s | MiB | wall / steprun | CPU / steprun |");
-    println!("|---|---|---|---|---|---|---|");
-    let site = cases::Site::new();
-    for case in cases::all() {
-        if wanted.is_empty() || wanted.iter().any(|name| name == case.name) {
-            compare(&site, &case);
-        }
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    let mut cases = cases::all();
+    let known: Vec<&str> = cases.iter().map(|case| case.name).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        eprintln!("error: there is no case `{unknown}`; there are: {}", known.join(", "));
+        return ExitCode::FAILURE;
     }
-    ExitCode::SUCCESS
+    cases.retain(|case| names.is_empty() || names.iter().any(|name| name == case.name));
+    let mut bench = Bench::default();
+    bench.compare(&cases);
+    if bench.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// One case by all tools, turn by turn.
-fn compare(site: &cases::Site, case: &Case) {
-    let tools: Vec<_> = case.tools.iter().filter(|tool| cases::is_installed(tool.program)).collect();
-    let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); tools.len()];
-    for run in 0..=case.runs {
-        for (tool, costs) in tools.iter().zip(&mut costs) {
-            let commands: Vec<Command> = (tool.commands)(site, run);
-            let mut total = Cost::default();
-            for mut command in commands {
-                match measure::run(&mut command) {
-                    Ok(cost) => {
-                        total.wall += cost.wall;
-                        total.cpu += cost.cpu;
-                        total.memory = total.memory.max(cost.memory);
-                    }
-                    Err(error) => {
-                        eprintln!("{}: {}: {error}", case.name, tool.name);
-                        return;
-                    }
-                }
+/// What was measured up to now.
+#[derive(Default)]
+struct Bench {
+    rows: Vec<Row>,
+    failed: bool,
+}
+
+impl Bench {
+    /// Cases by all tools, each a line as soon as its case is done.
+    fn compare(&mut self, cases: &[cases::Case]) {
+        if cases.is_empty() {
+            return;
+        }
+        print!("{}", report::TOOLS);
+        let site = cases::Site::new();
+        for case in cases {
+            let first = self.rows.len();
+            for (tool, measured) in compare(&site, &case.tools, case.runs, case.counts) {
+                self.add(case.name, tool, measured);
             }
-            if run > 0 {
-                costs.push(total);
+            if self.rows.get(first).is_none_or(|row| row.tool != case.tools[0].name) {
+                // Without our own there is nothing to compare with.
+                self.rows.truncate(first);
+            }
+            for row in &self.rows[first..] {
+                print!("{}", row.compared(&self.rows[first]));
             }
         }
     }
-    let medians: Vec<Cost> = costs.iter().map(|costs| median(costs)).collect();
-    let Some(own) = medians.first().copied() else { return };
-    for (tool, cost) in tools.iter().zip(&medians) {
-        println!(
-            "| {} | {} | {:.3} | {:.3} | {:.0} | {:.2} | {:.2} |",
-            case.name,
-            tool.name,
-            cost.wall,
-            cost.cpu,
-            cost.memory,
-            cost.wall / own.wall,
-            cost.cpu / own.cpu
-        );
+
+    fn add(&mut self, case: &str, tool: &str, measured: std::io::Result<Measured>) {
+        match measured {
+            Ok(measured) => self.rows.push(Row::new(case, tool, measured)),
+            Err(error) => {
+                eprintln!("{case}: {tool}: {error}");
+                self.failed = true;
+            }
+        }
     }
 }

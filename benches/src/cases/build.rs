@@ -17,15 +17,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use steprun_tests::{Registry, binary, rootfs::Debian};
+use steprun_tests::{binary, rootfs::Debian};
 use tempfile::TempDir;
 
 use super::{Case, RUNS, Site, Tool, command, tool};
+use crate::traffic::Gated;
 use crate::workset;
 
 /// A registry with the base image, contexts, and the stores of the tools.
 pub(crate) struct Scene {
-    registry: Registry,
+    registry: Gated,
     binary: PathBuf,
     one_program: TempDir,
     many_files: TempDir,
@@ -43,8 +44,8 @@ enum Work {
 impl Scene {
     /// Takes some seconds, and a minute or two and the network where there was no Debian yet.
     fn new() -> Self {
-        let registry = Registry::plain();
-        Debian::get().push(&registry, workset::BASE);
+        let registry = Gated::new();
+        Debian::get().push(registry.registry(), workset::BASE);
         let directory = || tempfile::tempdir().expect("a temporary directory can be made");
         let (one_program, many_files) = (directory(), directory());
         workset::one_program(one_program.path());
@@ -197,7 +198,7 @@ impl Work {
 }
 
 fn case(name: &'static str, tools: Vec<Tool>) -> Case {
-    Case { name, runs: RUNS, tools }
+    Case { name, runs: RUNS, counts: true, tools }
 }
 
 fn crane(work: Work) -> Tool {

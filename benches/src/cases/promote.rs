@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use serde_json::json;
-use steprun_tests::{Base, Layer, Registry};
+use steprun_tests::{Base, Layer};
 
 use super::{Case, RUNS, Site, Tool, command, skopeo_copy, tool};
+use crate::traffic::Gated;
 use crate::workset::{MIB, Random};
 
 /// Counted runs of what takes long.
@@ -16,14 +17,14 @@ const LAYERS: usize = 4;
 
 /// Two registries, and images of 1 GiB in the first: `big` does not compress, `mixed` does as file systems do.
 pub(crate) struct Scene {
-    first: Registry,
-    second: Registry,
+    first: Gated,
+    second: Gated,
 }
 
 impl Scene {
     /// Takes a minute.
     pub(crate) fn new() -> Self {
-        let (first, second) = (Registry::plain(), Registry::plain());
+        let (first, second) = (Gated::new(), Gated::new());
         let random = Random::new(0).bytes(LAYERS * 256 * MIB);
         let text = |number: usize| format!("line {number} of some compressible text\n").repeat(MIB / 36);
         let (mut big, mut mixed) = (Base::new(json!({})), Base::new(json!({})));
@@ -37,8 +38,8 @@ impl Scene {
             }
             mixed = mixed.layer(files);
         }
-        big.push(&first, "library/big:1");
-        mixed.push(&first, "library/mixed:1");
+        big.push(first.registry(), "library/big:1");
+        mixed.push(first.registry(), "library/mixed:1");
         Self { first, second }
     }
 
@@ -81,7 +82,7 @@ fn transfer() -> Case {
             skopeo_copy(&scene.big(), &scene.second.image(&format!("bench/big-skopeo-{run}:1")))
         }),
     ];
-    Case { name: "copy-1gib-between-registries", runs: FEW, tools }
+    Case { name: "copy-1gib-between-registries", runs: FEW, counts: true, tools }
 }
 
 fn nothing_to_do() -> Case {
@@ -95,7 +96,7 @@ fn nothing_to_do() -> Case {
             crane(&["copy", &image, &image])
         }),
     ];
-    Case { name: "copy-nothing", runs: RUNS, tools }
+    Case { name: "copy-nothing", runs: RUNS, counts: true, tools }
 }
 
 fn tag() -> Case {
@@ -105,7 +106,7 @@ fn tag() -> Case {
         }),
         tool("crane tag", "crane", |site, run| crane(&["tag", &site.promote().big(), &format!("crane-{run}")])),
     ];
-    Case { name: "tag", runs: RUNS, tools }
+    Case { name: "tag", runs: RUNS, counts: true, tools }
 }
 
 fn flatten() -> Case {
@@ -119,7 +120,7 @@ fn flatten() -> Case {
             crane(&["flatten", &site.promote().mixed(), "-t", &to])
         }),
     ];
-    Case { name: "flatten-1gib", runs: FEW, tools }
+    Case { name: "flatten-1gib", runs: FEW, counts: true, tools }
 }
 
 fn export() -> Case {
@@ -129,5 +130,5 @@ fn export() -> Case {
         }),
         tool("crane export", "crane", |site, _| crane(&["export", &site.promote().mixed(), "-"])),
     ];
-    Case { name: "export-1gib", runs: FEW, tools }
+    Case { name: "export-1gib", runs: FEW, counts: true, tools }
 }

@@ -108,6 +108,7 @@ macro_rules! case {
         Case {
             name: $name,
             runs: $runs,
+            counts: false,
             tools: vec![
                 tool("steprun, userns", "steprun", |site, run| site.run().build(0, $build, run)),
                 tool("steprun, chroot", "runc", |site, run| site.run().build(1, $build, run)),
