@@ -1,6 +1,7 @@
 //! The work that is compared.
 
 mod build;
+pub(crate) mod growth;
 mod promote;
 mod run;
 
@@ -42,16 +43,16 @@ pub(crate) struct Case {
     pub tools: Vec<Tool>,
 }
 
-/// How a tool does a piece of work.
-pub(crate) struct Tool {
+/// How a tool does a piece of work at a place.
+pub(crate) struct Tool<Place = Site> {
     pub name: &'static str,
     pub program: &'static str,
     /// The commands of the n-th run, one after the other. Names differ from run to run, so that no run finds the work of another.
     /// What is done while commands are made is not measured.
-    pub commands: Commands,
+    pub commands: Commands<Place>,
 }
 
-pub(crate) type Commands = Box<dyn Fn(&Site, usize) -> Vec<Command>>;
+pub(crate) type Commands<Place> = Box<dyn Fn(&Place, usize) -> Vec<Command>>;
 
 impl Site {
     pub(crate) fn new() -> Self {

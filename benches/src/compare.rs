@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::cases::{Site, Tool, is_installed};
+use crate::cases::{Tool, is_installed};
 use crate::measure::{self, Cost, median};
 use crate::traffic;
 
@@ -16,9 +16,9 @@ pub(crate) struct Measured {
 
 /// Tools that are installed do the work by turns, so that what else the machine does meets them alike: once uncounted, then `runs` times. One that
 /// fails is told of and left out.
-pub(crate) fn compare(
-    place: &Site,
-    tools: &[Tool],
+pub(crate) fn compare<Place>(
+    place: &Place,
+    tools: &[Tool<Place>],
     runs: usize,
     counts: bool,
 ) -> Vec<(&'static str, io::Result<Measured>)> {
@@ -45,7 +45,7 @@ pub(crate) fn compare(
 }
 
 /// All commands of a run.
-fn work(place: &Site, tool: &Tool, run: usize) -> io::Result<Cost> {
+fn work<Place>(place: &Place, tool: &Tool<Place>, run: usize) -> io::Result<Cost> {
     let mut total = Cost::default();
     for mut command in (tool.commands)(place, run) {
         let cost = measure::run(&mut command)?;
@@ -57,7 +57,7 @@ fn work(place: &Site, tool: &Tool, run: usize) -> io::Result<Cost> {
 }
 
 /// What a run sends. By its gate a registry has another address, and so is another one to a tool: a run before makes it known.
-fn sent(place: &Site, tool: &Tool, runs: usize) -> io::Result<u64> {
+fn sent<Place>(place: &Place, tool: &Tool<Place>, runs: usize) -> io::Result<u64> {
     traffic::counted(|| work(place, tool, runs + 1)).0?;
     let (done, sent) = traffic::counted(|| work(place, tool, runs + 2));
     done.map(|_| sent)

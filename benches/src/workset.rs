@@ -18,7 +18,7 @@ pub(crate) const BASE: &str = "library/debian:1";
 pub(crate) const PACKAGES: u64 = 400;
 
 /// Files of a package that are kept.
-const FILES_OF_A_PACKAGE: u64 = 50;
+pub(crate) const FILES_OF_A_PACKAGE: u64 = 50;
 
 /// Median and spread of the logarithm of a file's size: half of the files have less than 1.3 KB, one in a hundred more than 17 KB.
 const SIZES: (f64, f64) = (7.2, 1.1);
@@ -109,7 +109,7 @@ pub(crate) fn many_files(directory: &Path) {
 }
 
 /// The files of packages, and a link in each.
-fn packages(directory: &Path, count: u64) {
+pub(crate) fn packages(directory: &Path, count: u64) {
     let mut random = Random::new(7);
     let words: Vec<String> = (0..150).map(|_| word(&mut random)).collect();
     for package in 0..count {

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         other => {
             let asked = other.unwrap_or("nothing");
             Err(format!(
-                "asked for `{asked}`; there are: demo, test [NEXTEST ARGS], docs [--check], bench [CASE...], dist"
+                "asked for `{asked}`; there are: demo, test [NEXTEST ARGS], docs [--check], bench [--chart] [CASE...|all], dist"
             ))
         }
     };
