@@ -21,7 +21,7 @@ that is not timed. A daemon's time and memory do not show.
 cargo xtask bench                        # prints the tables of all tools in PATH
 cargo xtask bench w2-cold w2-again       # of some cases
 cargo xtask bench --chart all            # with growth, and writes this page; it takes long, and 25 GB below TMPDIR
-cargo bench -p steprun-snapshot -p steprun-build --benches     # parts by themselves: digests, tar, deflate, keys
+cargo bench -p steprun-snapshot -p steprun-build    # parts by themselves: digests, tar, deflate, keys
 ```
 
 Measured on: ";
