@@ -218,6 +218,7 @@ impl<T: Send + 'static> HostOutputFileWithStore<T> for HasSelf<State> {
             let blobs = stored(&session, &runtime, blobs)?;
             let format = match format {
                 outputs::ArchiveFormat::Docker => output::ArchiveFormat::Docker,
+                outputs::ArchiveFormat::Legacy => output::ArchiveFormat::Legacy,
                 outputs::ArchiveFormat::Oci => output::ArchiveFormat::Oci,
                 outputs::ArchiveFormat::Layout => {
                     let mut images = images.iter();

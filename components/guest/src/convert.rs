@@ -152,6 +152,7 @@ impl From<ports::ArchiveFormat> for outputs::ArchiveFormat {
     fn from(format: ports::ArchiveFormat) -> Self {
         match format {
             ports::ArchiveFormat::Docker => Self::Docker,
+            ports::ArchiveFormat::Legacy => Self::Legacy,
             ports::ArchiveFormat::Oci => Self::Oci,
             ports::ArchiveFormat::Layout => Self::Layout,
         }

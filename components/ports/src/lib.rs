@@ -342,6 +342,7 @@ pub struct OutputImage {
 #[allow(missing_docs)]
 pub enum ArchiveFormat {
     Docker,
+    Legacy,
     Oci,
     Layout,
 }

@@ -12,7 +12,7 @@ pub(crate) async fn pull<H: Host>(host: &H) -> Result<(), Failure> {
     let format = format(host)?;
     // An archive for `docker load` holds one image of each name.
     let platform = match format {
-        ArchiveFormat::Docker => Some(one_platform(host)?),
+        ArchiveFormat::Docker | ArchiveFormat::Legacy => Some(one_platform(host)?),
         ArchiveFormat::Oci | ArchiveFormat::Layout => platform(host)?,
     };
     let named = format != ArchiveFormat::Layout || host.flag("annotate-ref");
@@ -44,6 +44,7 @@ async fn bundle<R: Repository>(
 
 fn format(host: &impl Host) -> Result<ArchiveFormat, Failure> {
     let format = match host.texts("format").pop().as_deref() {
+        Some("legacy") => ArchiveFormat::Legacy,
         Some("oci") => ArchiveFormat::Layout,
         Some("oci-archive") => ArchiveFormat::Oci,
         _ => ArchiveFormat::Docker,

@@ -128,9 +128,10 @@ fn pull() -> Command {
     );
     let format = Parameter::option(
         "format",
-        ValueKind::Choice(&["tarball", "oci", "oci-archive"]),
+        ValueKind::Choice(&["tarball", "legacy", "oci", "oci-archive"]),
         "FORMAT",
-        "An archive for `docker load`, of images for linux/amd64 by default; an OCI layout in a directory, or in an archive",
+        "An archive for `docker load`, of images for linux/amd64 by default, or as Docker before 25 wrote it; an OCI layout in a directory, or \
+         in an archive",
     );
     command(
         "pull",

@@ -206,6 +206,9 @@ fn pull_writes_archives_and_layouts() {
     let names: Vec<_> = images.iter().map(|(_, manifest, names)| (digest(manifest), names.clone())).collect();
     assert_eq!(names, [(children[0].digest.clone(), name(image)), (other.digest, name("source.test/app:v2"))]);
     assert_eq!(blobs, 4);
+    call(&host, &["pull", image, "legacy.tar", "--format", "legacy"]);
+    let (format, images, blobs) = written("legacy.tar");
+    assert_eq!((format, digest(&images[0].1), blobs), (ArchiveFormat::Legacy, children[0].digest.clone(), 2));
     call(&host, &["pull", image, "oci.tar", "--format", "oci-archive"]);
     let (format, images, blobs) = written("oci.tar");
     assert_eq!((format, digest(&images[0].1), blobs), (ArchiveFormat::Oci, index.digest.clone(), 9));

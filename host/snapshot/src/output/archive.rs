@@ -1,11 +1,11 @@
 //! Images in a single file.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::json;
 
-use super::{ArchiveFormat, Blob, Image, Manifest, by_place, copy, index, place, write_file};
+use super::{ArchiveFormat, Blob, Image, Manifest, by_place, copy, index, legacy, place, write_file};
 use crate::meta::Attributes;
 use crate::tar::write::{END, Shape, padding, push_header};
 use crate::{Error, Result};
@@ -15,16 +15,20 @@ pub fn write_archive(file: &Path, format: ArchiveFormat, images: &[Image], blobs
     write_file(file, |out| stream_archive(out, format, images, blobs))
 }
 
-/// Writes images as an archive to a stream; equal images give equal bytes. Both formats hold an OCI layout; Docker's has its own `manifest.json` beside it.
-/// Fails with [`Error::Corrupt`] if a blob is not what it should be, [`Error::Invalid`] if one is missing, and [`Error::Unsupported`] if Docker's format is asked for an index.
+/// Writes images as an archive to a stream; equal images give equal bytes. All formats but the legacy one hold an OCI layout; Docker's has its own `manifest.json` beside it.
+/// Fails with [`Error::Corrupt`] if a blob is not what it should be, [`Error::Invalid`] if one is missing, and [`Error::Unsupported`] if a format of Docker is asked for an index.
 pub fn stream_archive(to: &mut dyn Write, format: ArchiveFormat, images: &[Image], blobs: &[&dyn Blob]) -> Result<()> {
     let manifests: Vec<Manifest<'_>> = images.iter().map(Manifest::of).collect();
     let places = by_place(&manifests, blobs)?;
+    let mut archive = Archive { to };
     let docker = match format {
+        ArchiveFormat::Legacy => {
+            legacy::write(&mut archive, images, &places)?;
+            return archive.finish();
+        }
         ArchiveFormat::Docker => Some(docker_manifest(images)?),
         ArchiveFormat::Oci => None,
     };
-    let mut archive = Archive { to };
     archive.directory("blobs")?;
     let mut last = String::new();
     for (place, blob) in places {
@@ -41,7 +45,7 @@ pub fn stream_archive(to: &mut dyn Write, format: ArchiveFormat, images: &[Image
         archive.file("manifest.json", &docker)?;
     }
     archive.file("oci-layout", index::LAYOUT)?;
-    archive.to.write_all(&END).map_err(Error::io("write", "the archive"))
+    archive.finish()
 }
 
 /// Docker's `manifest.json` (image-spec v1.2).
@@ -55,7 +59,8 @@ fn docker_manifest(images: &[Image]) -> Result<Vec<u8>> {
     Ok(index::written(&images.iter().map(entry).collect::<Result<_>>()?))
 }
 
-fn tagged(name: &str) -> String {
+/// A name with its tag.
+pub(super) fn tagged(name: &str) -> String {
     let name = name.split_once('@').map_or(name, |(name, _)| name);
     match name.rsplit_once(':') {
         Some((_, tag)) if !tag.contains('/') => name.to_owned(),
@@ -63,7 +68,8 @@ fn tagged(name: &str) -> String {
     }
 }
 
-struct Archive<'a> {
+/// An archive that is being written.
+pub(super) struct Archive<'a> {
     to: &'a mut dyn Write,
 }
 
@@ -72,17 +78,30 @@ impl Archive<'_> {
         self.header(path, 0o755, Shape::Directory)
     }
 
-    fn file(&mut self, path: &str, content: &[u8]) -> Result<()> {
-        self.header(path, 0o644, Shape::Regular { size: content.len() as u64 })?;
+    pub(super) fn file(&mut self, path: &str, content: &[u8]) -> Result<()> {
+        self.begin(path, content.len() as u64)?;
         self.bytes(content)?;
-        self.bytes(&END[..padding(content.len() as u64)])
+        self.end(content.len() as u64)
     }
 
-    fn blob(&mut self, path: &str, blob: &dyn Blob) -> Result<()> {
+    pub(super) fn blob(&mut self, path: &str, blob: &dyn Blob) -> Result<()> {
         let size = blob.descriptor().size;
-        self.header(path, 0o644, Shape::Regular { size })?;
+        self.begin(path, size)?;
         copy(blob, self.to, Path::new("the archive"))?;
+        self.end(size)
+    }
+
+    /// Begins a file of this size: its content is written next, and then its [`Archive::end`].
+    pub(super) fn begin(&mut self, path: &str, size: u64) -> Result<()> {
+        self.header(path, 0o644, Shape::Regular { size })
+    }
+
+    pub(super) fn end(&mut self, size: u64) -> Result<()> {
         self.bytes(&END[..padding(size)])
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.bytes(&END)
     }
 
     fn header(&mut self, path: &str, mode: u32, shape: Shape<'_>) -> Result<()> {
@@ -93,5 +112,15 @@ impl Archive<'_> {
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.to.write_all(bytes).map_err(Error::io("write", "the archive"))
+    }
+}
+
+impl Write for Archive<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }

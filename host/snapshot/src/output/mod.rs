@@ -5,6 +5,7 @@ mod files;
 mod garbage;
 pub(crate) mod index;
 mod layout;
+mod legacy;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,8 @@ pub use layout::{add_blob, add_image, remove_image, write_layout};
 pub enum ArchiveFormat {
     /// `docker load` reads it (Docker's image-spec v1.2, with an OCI layout beside it).
     Docker,
+    /// What `docker save` wrote before its version 25: a directory for each layer.
+    Legacy,
     /// An OCI image layout in a tar archive.
     Oci,
 }
@@ -49,7 +52,7 @@ pub struct Image {
 pub trait Blob {
     /// What it should be.
     fn descriptor(&self) -> &Descriptor;
-    /// Begins to read it. Called once.
+    /// Begins to read it, each time from its start.
     fn open(&self) -> Result<Box<dyn Read + '_>>;
 }
 

@@ -194,6 +194,113 @@ fn archives_are_read_by_their_readers() {
     assert_eq!(fs::read(root.join(docker[0]["Config"].as_str().unwrap())).unwrap(), fixture.blobs[0].content);
 }
 
+/// An image whose config says all that a layer's config can hold, with a compressed layer between plain ones.
+fn told() -> Fixture {
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "variant": "v2", "own": 1,
+        "created": "2024-05-06T07:08:09.500Z", "author": "Top", "container": "abc", "docker_version": "27",
+        "config": {
+            "User": "5", "Cmd": ["sh", "-c", "<a>&"], "Env": [], "Labels": {"z": "1", "a": "2"}, "Volumes": {"/v": {}},
+            "Healthcheck": {"Test": ["CMD", "x"], "Retries": 4, "StartInterval": 5}, "Tty": true, "OpenStdin": false, "Memory": 7,
+        },
+        "history": [
+            {"created": "2024-01-02T03:04:05.123456789Z", "created_by": "ADD file", "author": "Jo <jo@x>"},
+            {"created": "2024-01-02T03:04:06Z", "created_by": "ENV a=b", "empty_layer": true},
+            {"created": "2024-01-02T03:04:07.0+02:00", "created_by": "RUN a && b \u{2028}é\u{7}", "comment": "a & b"},
+            {},
+        ],
+    });
+    let gzip = {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(b"second layer").unwrap();
+        encoder.finish().unwrap()
+    };
+    let mut fixture = Fixture::new(&["localhost:5000/app:1", "localhost:5000/app:2"]);
+    fixture.blobs = vec![bytes(config.to_string().as_bytes()), bytes(b"first layer"), bytes(&gzip)];
+    let described: Vec<_> = fixture.blobs.iter().map(|blob| json!({"digest": blob.descriptor.digest})).collect();
+    let layers = [&described[1], &described[2], &described[1]];
+    fixture.image.manifest = json!({"config": described[0], "layers": layers}).to_string().into_bytes();
+    fixture
+}
+
+/// What crane's `pull --format=legacy` writes of such an image.
+#[test]
+fn legacy_archives_have_a_directory_for_each_layer() {
+    let fixture = told();
+    let root = fixture.unpacked(ArchiveFormat::Legacy);
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let config = &fixture.blobs[0];
+    let hex = |index: usize| fixture.blobs[index].descriptor.digest.digest().to_owned();
+    let first = sha256(format!("{} ", hex(1)).as_bytes()).digest().to_owned();
+    let second = sha256(format!("{} {first}", hex(2)).as_bytes()).digest().to_owned();
+    let raw = std::str::from_utf8(&config.content).unwrap();
+    let top = sha256(format!("{} {second} {raw}", hex(1)).as_bytes()).digest().to_owned();
+    assert_eq!(read(&format!("{}.json", hex(0))), raw);
+    let saved = format!(
+        "[{{\"Config\":\"{}.json\",\"RepoTags\":[\"localhost:5000/app:1\",\"localhost:5000/app:2\"],\
+         \"Layers\":[\"{first}/layer.tar\",\"{second}/layer.tar\",\"{top}/layer.tar\"]}}]",
+        hex(0)
+    );
+    assert_eq!(read("manifest.json"), saved);
+    assert_eq!(read("repositories"), format!("{{\"localhost:5000/app\":{{\"1\":\"{top}\",\"2\":\"{top}\"}}}}"));
+    for (id, content) in [(&first, "first layer"), (&second, "second layer"), (&top, "first layer")] {
+        assert_eq!(read(&format!("{id}/layer.tar")), content);
+        assert_eq!(read(&format!("{id}/VERSION")), "1.0");
+    }
+    let rootfs = r#""rootfs":{"type":"","diff_ids":null}"#;
+    for (id, expected) in [
+        (
+            &first,
+            format!(
+                r#"{{"architecture":"","author":"Jo \u003cjo@x\u003e","created":"2024-01-02T03:04:05.123456789Z","os":"",{rootfs},"config":{{}},"container_config":{{"Cmd":["ADD file"]}},"id":"{first}"}}"#
+            ),
+        ),
+        (
+            &second,
+            format!(
+                r#"{{"architecture":"","created":"2024-01-02T03:04:07+02:00","os":"",{rootfs},"config":{{}},"container_config":{{"Cmd":["RUN a \u0026\u0026 b \u2028é\u0007"]}},"id":"{second}","parent":"{first}","comment":"a \u0026 b"}}"#
+            ),
+        ),
+        (
+            &top,
+            format!(
+                r#"{{"architecture":"amd64","container":"abc","created":"2024-05-06T07:08:09.5Z","docker_version":"27","os":"linux",{rootfs},"config":{{"Cmd":["sh","-c","\u003ca\u003e\u0026"],"Healthcheck":{{"Test":["CMD","x"],"Retries":4}},"Labels":{{"a":"2","z":"1"}},"Tty":true,"User":"5","Volumes":{{"/v":{{}}}}}},"container_config":{{"Cmd":[""]}},"id":"{top}","parent":"{second}"}}"#
+            ),
+        ),
+    ] {
+        assert_eq!(read(&format!("{id}/json")), expected);
+    }
+}
+
+#[test]
+fn legacy_archives_are_written_of_odd_images() {
+    // The history is of other layers, the config of no image, and there is no time.
+    let fixture = Fixture::new(&["app"]);
+    let root = fixture.unpacked(ArchiveFormat::Legacy);
+    let repositories: Value = serde_json::from_slice(&fs::read(root.join("repositories")).unwrap()).unwrap();
+    let top = repositories["app"]["latest"].as_str().unwrap();
+    let layer = fs::read_to_string(root.join(top).join("json")).unwrap();
+    assert!(layer.contains(r#""created":"0001-01-01T00:00:00Z","os":"linux""#), "{layer}");
+    // The same image twice: an archive with two files of one name is read in as many ways as there are readers.
+    let mut archive = Vec::new();
+    let images = [fixture.image.clone(), fixture.image.clone()];
+    stream_archive(&mut archive, ArchiveFormat::Legacy, &images, &fixture.blobs()).unwrap();
+    let mut reader = ::tar::Archive::new(archive.as_slice());
+    let mut names: Vec<_> =
+        reader.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned()).collect();
+    assert_eq!(names.len(), 1 + 3 * 3 + 2, "{names:?}");
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 1 + 3 * 3 + 2);
+
+    let mut empty = Fixture::new(&["app:1"]);
+    empty.blobs.truncate(1);
+    let config = json!({"digest": empty.blobs[0].descriptor.digest});
+    empty.image.manifest = json!({"config": config, "layers": []}).to_string().into_bytes();
+    let root = empty.unpacked(ArchiveFormat::Legacy);
+    assert_eq!(fs::read(root.join("repositories")).unwrap(), b"{}");
+}
+
 #[test]
 fn a_stream_is_the_file() {
     let fixture = Fixture::new(&["a:1"]);
@@ -228,6 +335,17 @@ fn what_is_wrong_leaves_the_old_file() {
         assert!(matches!(attempt(&fixture), Error::Corrupt(_)));
         assert!(matches!(fixture.write_layout(), Err(Error::Corrupt(_))));
         assert!(!fixture.layout().join("index.json").exists());
+    }
+    for content in [&b"\x1f\x8b\x08 broken"[..], &told().blobs[2].content[..20]] {
+        let mut fixture = told();
+        fixture.blobs[2].content = content.to_vec();
+        let written = stream_archive(
+            &mut Vec::new(),
+            ArchiveFormat::Legacy,
+            std::slice::from_ref(&fixture.image),
+            &fixture.blobs(),
+        );
+        assert!(written.is_err());
     }
     let mut missing = Fixture::new(&[]);
     missing.blobs.pop();
