@@ -291,8 +291,8 @@ impl HostInputFile for State {
 
 impl<T: Send + 'static> HostInputFileWithStore<T> for HasSelf<State> {
     async fn read(accessor: &Accessor<T, Self>, handle: Resource<InputFileHandle>, limit: u64) -> CallResult<Vec<u8>> {
-        let file = table_get(accessor, &handle)?;
-        let content = file.open(&*session(accessor)?).await?;
+        let (session, file) = (session(accessor)?, table_get(accessor, &handle)?);
+        let content = file.open(&session).await?;
         blocking(move || read(content, &file.path, limit)).await
     }
 

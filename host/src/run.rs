@@ -179,15 +179,12 @@ impl Instance {
     /// Runs it with the grants of a session and this much memory, in bytes.
     async fn run(mut self, session: &Arc<Session>, max_memory: u64) -> Result<(), Failure> {
         let Self { store, step, .. } = &mut self;
-        let state = store.data_mut();
-        state.session = Some(Arc::clone(session));
-        let outcome = match state.limits.set(max_memory) {
-            Ok(()) => {
-                let run = store.run_concurrent(async |accessor| step.steprun_step_step().call_run(accessor).await);
-                run.await.and_then(|outcome| outcome)
-            }
-            Err(exceeded) => Err(exceeded),
-        };
+        store.data_mut().session = Some(Arc::clone(session));
+        let outcome = async {
+            store.data_mut().limits.set(max_memory)?;
+            store.run_concurrent(async |accessor| step.steprun_step_step().call_run(accessor).await).await?
+        }
+        .await;
         match outcome {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failure)) => Err(step_failure(failure)),
