@@ -27,6 +27,7 @@ fn start() -> Result<(), Failure> {
         Ok(invocation) => invocation,
         Err(refused) => return cli::report(&refused),
     };
+    // This thread runs the step and its calls, and what reads files and computes has threads of its own: the worker only serves connections.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -287,13 +287,15 @@ impl Exchange {
         let (url, base) = self.url(call).await?;
         // An upload may be continued at another host; credentials are for the registry only.
         let own = url.origin() == base.origin();
-        let sent = match own && first.is_none() {
-            true => self.auth.authorization(&self.wire, &call.access).await?,
-            false => None,
-        };
-        let answer = match first {
-            Some(answer) => answer,
-            None => self.wire.follow(&url, &outgoing, sent.as_ref()).await?,
+        let (answer, sent) = match first {
+            Some(answer) => (answer, None),
+            None => {
+                let sent = match own {
+                    true => self.auth.authorization(&self.wire, &call.access).await?,
+                    false => None,
+                };
+                (self.wire.follow(&url, &outgoing, sent.as_ref()).await?, sent)
+            }
         };
         if !(own && answer.own && answer.response.status() == StatusCode::UNAUTHORIZED) {
             return Ok(answer.response);

@@ -12,7 +12,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::archive::{Archive, tagged};
-use super::{Blob, Image, copy, index, place};
+use super::{Blob, Image, copy, index, place, verify};
 use crate::codec::{Codec, probe};
 use crate::hash::{Hasher, Hashing};
 use crate::{Descriptor, Error, Result, sha256};
@@ -143,18 +143,12 @@ fn failed(blob: &dyn Blob) -> impl FnOnce(io::Error) -> Error {
 
 /// The size of a blob without its compression. It is verified, too.
 fn measured(blob: &dyn Blob, codec: Codec) -> Result<u64> {
-    let Descriptor { digest, size, .. } = blob.descriptor();
-    let mut hashing = Hashing::new(blob.open()?, Hasher::of(digest)?);
+    let mut hashing = Hashing::new(blob.open()?, Hasher::of(&blob.descriptor().digest)?);
     let (_, whole) = probe(&mut hashing).map_err(failed(blob))?;
     let count = io::copy(&mut codec.decode(whole)?, &mut io::sink()).map_err(failed(blob))?;
     // What may stand behind the last member of a compressed file belongs to the blob too.
     io::copy(&mut hashing, &mut io::sink()).map_err(failed(blob))?;
-    let (found, found_size) = (hashing.hasher.finish(), hashing.count);
-    if (&found, found_size) != (digest, *size) {
-        return Err(Error::Corrupt(format!(
-            "the blob {digest} of {size} bytes has {found_size} and the digest {found}"
-        )));
-    }
+    verify(blob, hashing)?;
     Ok(count)
 }
 

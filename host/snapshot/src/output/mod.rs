@@ -169,10 +169,16 @@ pub(crate) fn copy(blob: &dyn Blob, to: &mut dyn Write, shown: &Path) -> Result<
         }
         to.write_all(&buffer[..count]).map_err(Error::io("write", shown))?;
     }
-    if reader.count != *size {
-        return Err(Error::Corrupt(format!("the blob {digest} should have {size} bytes and has {}", reader.count)));
+    verify(blob, reader)
+}
+
+/// Fails with [`Error::Corrupt`] if what was read to its end is not the blob.
+fn verify(blob: &dyn Blob, read: Hashing<impl Read>) -> Result<()> {
+    let Descriptor { digest, size, .. } = blob.descriptor();
+    if read.count != *size {
+        return Err(Error::Corrupt(format!("the blob {digest} should have {size} bytes and has {}", read.count)));
     }
-    match reader.hasher.finish() {
+    match read.hasher.finish() {
         found if found == *digest => Ok(()),
         found => Err(Error::Corrupt(format!("the blob {digest} has the digest {found}"))),
     }
