@@ -7,7 +7,7 @@ use steprun_sandbox::launch::Launcher;
 use steprun_sandbox::request::{Command, Exit, Limits, Link, Mount, Network, Run, Secret, Task, User};
 use steprun_sandbox::session::Session as Workplace;
 use steprun_sandbox::{Reply, Request, Rung};
-use steprun_snapshot::{Snapshot, Store};
+use steprun_snapshot::{Descriptor, Looks, Snapshot, Store};
 
 use crate::bindings::{snapshots, types};
 use crate::calls::blocking;
@@ -22,6 +22,11 @@ pub const SUPERVISOR: &str = "sandbox-supervisor";
 
 /// How much of a command's last output its error can show, in bytes.
 const TAIL: usize = 16 * 1024;
+
+/// The media type of what a command read, and the most bytes that such a document may have.
+const READS: &str = "application/vnd.steprun.reads.v1";
+/// See [`READS`].
+pub const MOST_READS: u64 = 256 << 20;
 
 /// A command with all that its handles stand for.
 pub struct Order {
@@ -161,11 +166,20 @@ fn choose(isolation: Isolation, report: &steprun_sandbox::probe::Report) -> Call
     }
 }
 
+/// What a command left behind, without handles.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// The file system, if the command succeeded.
+    pub files: Option<Snapshot>,
+    /// What it saw of the one before, a document in the store.
+    pub reads: Option<Descriptor>,
+}
+
 /// Runs a command; gives how it ended and what it left behind.
 ///
 /// # Errors
 /// What kept it from being started. A command that fails is no error.
-pub async fn run(session: Arc<Session>, order: Order) -> CallResult<(snapshots::Outcome, Option<Snapshot>)> {
+pub async fn run(session: Arc<Session>, order: Order) -> CallResult<(snapshots::Outcome, Left)> {
     let shown = order.process.arguments.join(" ");
     let offline = order.network == Network::None && order.process.network == snapshots::Network::Default;
     let remedy = offline.then(|| "it had no network: `--allow-net` grants it".to_owned());
@@ -183,11 +197,13 @@ pub async fn run(session: Arc<Session>, order: Order) -> CallResult<(snapshots::
         let reply = running.finish(|output| lines.take(output)).map_err(failed)?;
         let output = lines.finish();
         match reply {
-            Reply::Ended { exit, changes } => {
-                let snapshot =
+            Reply::Ended { exit, changes, looks } => {
+                let files =
                     (exit == Exit::Status(0)).then(|| left_behind(store, &order.snapshot, changes)).transpose()?;
+                let reads = looks.and_then(|looks| reads(store, &order, looks, &session.display));
                 let (status, reason) = ended(exit, order.process.time_limit);
-                Ok((snapshots::Outcome { status, reason, output, snapshot: None, remedy }, snapshot))
+                let outcome = snapshots::Outcome { status, reason, output, snapshot: None, remedy, reads: None };
+                Ok((outcome, Left { files, reads }))
             }
             Reply::Failed(reason) => Err(CallError::Error(types::Error::Io(reason))),
             reply => Err(CallError::io("the sandbox's supervisor", format_args!("an unexpected reply: {reply:?}"))),
@@ -246,6 +262,7 @@ fn request(store: &Store, place: &Place, order: &Order) -> CallResult<Request> {
             network: order.network.clone(),
             limits: Limits { time: process.time_limit },
             latest: process.latest.map(|latest| latest.seconds),
+            witness: process.reads.is_some(),
         })),
         store: store.root().to_owned(),
         session: place.workplace.path().to_owned(),
@@ -256,6 +273,25 @@ fn request(store: &Store, place: &Place, order: &Order) -> CallResult<Request> {
 /// The layers of a file system, all of which are in the store then.
 pub fn links(snapshot: &Snapshot, store: &Store) -> CallResult<Vec<Link>> {
     Ok(snapshot.links(store)?.iter().map(Link::from).collect())
+}
+
+/// Keeps what a command, and the step for it, saw of its file system. Where that can't be told the command counts all the same.
+fn reads(store: &Store, order: &Order, mut looks: Looks, display: &Display) -> Option<Descriptor> {
+    let mut keep = || -> CallResult<Descriptor> {
+        for path in order.process.reads.iter().flatten() {
+            looks.add_all(order.snapshot.trail(&steprun_snapshot::name::decode(path)?)?);
+        }
+        let document = order.snapshot.reads(store, &looks)?.encode()?;
+        let digest = store.put_bytes(&document)?;
+        Ok(Descriptor { media_type: READS.to_owned(), digest, size: document.len() as u64 })
+    };
+    match keep() {
+        Ok(document) => Some(document),
+        Err(error) => {
+            display.warn(&format!("what the command read is not recorded: {error}"));
+            None
+        }
+    }
 }
 
 /// The file system after a command. Without changes it is the same, and packs to nothing.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use steprun_sandbox::request::{Files, Mount, MountSource, Secret, Sharing};
 use steprun_snapshot::{
-    Change, ChangeEntry, Compression, Directory, Fetch, Layer, Snapshot, Source, Timestamp, output,
+    Change, ChangeEntry, Compression, Difference, DifferenceKind, Directory, Fetch, Layer, Reads, Snapshot, Source,
+    Timestamp, output,
 };
 use wasmtime::component::{Accessor, HasSelf, Resource};
 use zeroize::Zeroizing;
@@ -181,9 +182,28 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasSelf<State> {
             mounts.push(Mount { target, source: mount_source(accessor, &session, mount.source).await? });
         }
         let order = Order { snapshot, process, environment, mounts, network };
-        let (mut outcome, snapshot) = commands::run(session, order).await?;
-        outcome.snapshot = snapshot.map(|snapshot| table_push(accessor, SnapshotHandle(snapshot))).transpose()?;
+        let (mut outcome, left) = commands::run(session, order).await?;
+        outcome.snapshot = left.files.map(|files| table_push(accessor, SnapshotHandle(files))).transpose()?;
+        let reads = left.reads.map(|descriptor| BlobHandle { descriptor, origin: Origin::Store });
+        outcome.reads = reads.map(|blob| table_push(accessor, blob)).transpose()?;
         Ok(outcome)
+    }
+
+    async fn differs(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<SnapshotHandle>,
+        reads: Resource<BlobHandle>,
+    ) -> CallResult<Option<snapshots::Difference>> {
+        let (session, snapshot) = (session(accessor)?, table_get(accessor, &handle)?.0);
+        let (reads, runtime) = (table_get(accessor, &reads)?, tokio::runtime::Handle::current());
+        blocking(move || {
+            reads.fetch(&session, &runtime)?;
+            let store = session.store()?;
+            let document = store.read_blob(&reads.descriptor.digest, commands::MOST_READS)?;
+            let found = snapshot.differs(store, &Reads::decode(&document)?)?;
+            Ok(found.map(|Difference { path, kind }| snapshots::Difference { path, kind: kind.into() }))
+        })
+        .await
     }
 
     async fn pack(
@@ -312,6 +332,17 @@ async fn files<T: Send + 'static>(
         Ok(Files { layers, path: steprun_snapshot::name::decode(&path)?.to_vec() })
     })
     .await
+}
+
+impl From<DifferenceKind> for snapshots::DifferenceKind {
+    fn from(kind: DifferenceKind) -> Self {
+        match kind {
+            DifferenceKind::New => Self::New,
+            DifferenceKind::Gone => Self::Gone,
+            DifferenceKind::Changed => Self::Changed,
+            DifferenceKind::Entries => Self::Entries,
+        }
+    }
 }
 
 fn change_entry(entry: snapshots::ChangeEntry) -> ChangeEntry {

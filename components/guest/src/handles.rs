@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use steprun_ports::{
-    Agent, ArchiveFormat, Blob, Catalog, ChangeEntry, Commit, Descriptor, Digest, Directory, Entry, InputFile, Layer,
-    Manifest, Outcome, OutputDirectory, OutputFile, OutputImage, PushOutcome, Referrer, Repository, Result, Secret,
-    Snapshot, Source, Stat, Task, Tree,
+    Agent, ArchiveFormat, Blob, Catalog, ChangeEntry, Commit, Descriptor, Difference, Digest, Directory, Entry,
+    InputFile, Layer, Manifest, Outcome, OutputDirectory, OutputFile, OutputImage, PushOutcome, Referrer, Repository,
+    Result, Secret, Snapshot, Source, Stat, Task, Tree,
 };
 
 use crate::bindings::steprun::step::{context, inputs, outputs, progress, registry, snapshots, store};
@@ -199,8 +199,12 @@ impl Snapshot for GuestSnapshot {
         Ok(self.0.extend(sources, all(entries)).await?.into())
     }
 
-    async fn run(&self, process: GuestProcess) -> Result<Outcome<Self>> {
+    async fn run(&self, process: GuestProcess) -> Result<Outcome<Self, GuestBlob>> {
         Ok(process::outcome(self.0.run(process::borrow(&process)).await?))
+    }
+
+    async fn differs(&self, reads: &GuestBlob) -> Result<Option<Difference>> {
+        Ok(self.0.differs(&reads.0).await?.map(process::difference))
     }
 
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<GuestBlob>>> {

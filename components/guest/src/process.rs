@@ -3,7 +3,7 @@
 use steprun_ports as ports;
 
 use crate::bindings::steprun::step::snapshots;
-use crate::handles::{GuestAgent, GuestSecret, GuestSnapshot};
+use crate::handles::{GuestAgent, GuestBlob, GuestSecret, GuestSnapshot};
 
 /// A command as a step describes it.
 pub(crate) type GuestProcess = ports::Process<GuestSnapshot, GuestSecret, GuestAgent>;
@@ -23,13 +23,25 @@ pub(crate) fn borrow(process: &GuestProcess) -> snapshots::Process<'_> {
         standard_input: process.standard_input.clone(),
         time_limit: process.time_limit,
         latest: process.latest.map(Into::into),
+        reads: process.reads.clone(),
     }
 }
 
 /// How a command ended.
-pub(crate) fn outcome(outcome: snapshots::Outcome) -> ports::Outcome<GuestSnapshot> {
-    let snapshots::Outcome { status, reason, output, snapshot, remedy } = outcome;
-    ports::Outcome { status, reason, output, snapshot: snapshot.map(Into::into), remedy }
+pub(crate) fn outcome(outcome: snapshots::Outcome) -> ports::Outcome<GuestSnapshot, GuestBlob> {
+    let snapshots::Outcome { status, reason, output, snapshot, remedy, reads } = outcome;
+    ports::Outcome { status, reason, output, snapshot: snapshot.map(Into::into), remedy, reads: reads.map(Into::into) }
+}
+
+/// Where a file system looks other than it did.
+pub(crate) fn difference(found: snapshots::Difference) -> ports::Difference {
+    let kind = match found.kind {
+        snapshots::DifferenceKind::New => ports::DifferenceKind::New,
+        snapshots::DifferenceKind::Gone => ports::DifferenceKind::Gone,
+        snapshots::DifferenceKind::Changed => ports::DifferenceKind::Changed,
+        snapshots::DifferenceKind::Entries => ports::DifferenceKind::Entries,
+    };
+    ports::Difference { path: found.path, kind }
 }
 
 fn user(user: &ports::User) -> snapshots::User {

@@ -15,7 +15,8 @@ pub use concurrent::{both, concurrently};
 pub use describe::{Arity, Command, Description, FileAccess, Parameter, Placement, RegistryAccess, ValueKind};
 pub use error::{Denial, Error, Failure, FailureKind, Position};
 pub use process::{
-    Access, Agent, BindMount, CacheMount, Mount, MountSource, Network, Outcome, Process, Secret, Sharing, User,
+    Access, Agent, BindMount, CacheMount, Difference, DifferenceKind, Mount, MountSource, Network, Outcome, Process,
+    Secret, Sharing, User,
 };
 
 /// `algorithm:hex`.
@@ -315,7 +316,10 @@ pub trait Snapshot: Tree + Clone {
     async fn extend(&self, sources: &[Source<Self::Directory, Self>], entries: Vec<ChangeEntry>) -> Result<Self>;
     /// Runs a native command with this file system as its root. Fails with [`Error::Denied`] where that is not granted, and with
     /// [`Error::Unsupported`] where the place has no sandbox; a command that fails is an [`Outcome`].
-    async fn run(&self, process: Process<Self, Self::Secret, Self::Agent>) -> Result<Outcome<Self>>;
+    async fn run(&self, process: Process<Self, Self::Secret, Self::Agent>) -> Result<Outcome<Self, Self::Blob>>;
+    /// The first path at which this file system looks other than the one that a command saw, by [`Outcome::reads`]. None says that the command would do
+    /// the same here, so that its layer fits on this file system, too.
+    async fn differs(&self, reads: &Self::Blob) -> Result<Option<Difference>>;
     /// The last `extend` or `run` as a layer, gzip or plain; none if it changed nothing.
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<Self::Blob>>>;
     /// The content of a file, of any size.

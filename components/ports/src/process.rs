@@ -131,11 +131,13 @@ pub struct Process<S, K, A> {
     pub time_limit: Option<u64>,
     /// The latest modification time that the new layer may hold.
     pub latest: Option<Timestamp>,
+    /// Asks what of the snapshot the command sees, besides these paths, which the step has read itself to make up this process.
+    pub reads: Option<Vec<String>>,
 }
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome<S> {
+pub struct Outcome<S, B> {
     /// Its exit status; 128 + n where signal n ended it, 124 where the time limit did.
     pub status: u8,
     /// Why it ended, where its own status does not say.
@@ -146,4 +148,28 @@ pub struct Outcome<S> {
     pub snapshot: Option<S>,
     /// What the step's user could grant to help a command that failed.
     pub remedy: Option<String>,
+    /// What the command saw of its file system, as [`Process::reads`] asked for; none where nothing can tell.
+    pub reads: Option<B>,
+}
+
+/// How something differs from what a command saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DifferenceKind {
+    /// It was not there.
+    New,
+    /// It is no longer there.
+    Gone,
+    /// It is another file, or has another mode, owner, content or target.
+    Changed,
+    /// A directory that was listed has other entries.
+    Entries,
+}
+
+/// Where a file system doesn't look as it did to a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The first such path.
+    pub path: String,
+    /// How.
+    pub kind: DifferenceKind,
 }

@@ -133,6 +133,8 @@ pub struct Run {
     pub limits: Limits,
     /// The latest modification time in the new layer: seconds since 1970.
     pub latest: Option<i64>,
+    /// Whether the reply shall tell what the command looked at.
+    pub witness: bool,
 }
 
 /// A mount, before the supervisor has made its source.
@@ -208,6 +210,8 @@ pub enum Reply {
         exit: Exit,
         /// The new layer's tar.
         changes: Option<String>,
+        /// What the command looked at, if it succeeded and that was asked for; none where the rung can't tell.
+        looks: Option<steprun_snapshot::Looks>,
     },
     /// Done, with nothing to tell.
     Done,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-use steprun_snapshot::{Link, Snapshot, Store};
+use steprun_snapshot::{Link, Looks, Snapshot, Store};
 
 use crate::error::{Result, doing};
 use crate::request::{Exit, Run, Task};
@@ -86,7 +86,7 @@ fn run(store: &Store, session: &Path, rung: Rung, run: Run, stop: OwnedFd) -> Re
     let mut workspace = Workspace::take(session, rung, &links).map_err(doing("make a workspace"))?;
     let outcome = ready(store, rung, run, stop, &links, &base, &mut workspace);
     match &outcome {
-        Ok((Exit::Status(0), changes)) => {
+        Ok(Ended { exit: Exit::Status(0), changes, .. }) => {
             let mut chain = chain_of(&links);
             chain.extend(changes.clone());
             workspace.keep(chain);
@@ -94,7 +94,15 @@ fn run(store: &Store, session: &Path, rung: Rung, run: Run, stop: OwnedFd) -> Re
         Ok(_) => workspace.keep_base(),
         Err(_) => workspace.discard(),
     }
-    outcome.map(|(exit, changes)| Reply::Ended { exit, changes })
+    outcome.map(|Ended { exit, changes, looks }| Reply::Ended { exit, changes, looks })
+}
+
+/// A command that ended.
+struct Ended {
+    exit: Exit,
+    /// The diff ID of its changes, if it succeeded and made any.
+    changes: Option<String>,
+    looks: Option<Looks>,
 }
 
 fn ready(
@@ -105,9 +113,10 @@ fn ready(
     links: &[Link],
     base: &Snapshot,
     workspace: &mut Workspace,
-) -> Result<(Exit, Option<String>)> {
+) -> Result<Ended> {
     let root = workspace.prepare(store, links, base)?;
     let hidden = attach::hidden(base, &run)?;
+    let own_looks = if run.witness { attach::looks(base, &run)? } else { Looks::default() };
     let before = Workspace::before(&root, &hidden)?;
     let attached = attach::attach(store, base, workspace, &root.path, rung, &run)?;
     let owners = std::mem::take(workspace.owners());
@@ -118,16 +127,18 @@ fn ready(
         network: run.network,
         limits: run.limits,
         owners,
+        witness: run.witness,
         stop,
     };
     let ran = rung.run(prepared).map_err(doing("start the command in its sandbox"))?;
     *workspace.owners() = ran.owners;
     attached.detach(workspace.owners()).map_err(doing("take mounts away"))?;
     if ran.exit != Exit::Status(0) {
-        return Ok((ran.exit, None));
+        return Ok(Ended { exit: ran.exit, changes: None, looks: None });
     }
     let changes = workspace.changes(store, base, &root, &before, &hidden, run.latest)?;
-    Ok((ran.exit, changes))
+    let looks = ran.looks.map(|looks| looks.and(own_looks));
+    Ok(Ended { exit: ran.exit, changes, looks })
 }
 
 /// Removes an abandoned session. Bases of its workspaces go back into the store.

@@ -77,6 +77,7 @@ fn alone(trial: Trial) -> io::Result<Exit> {
     }
     let stop = io::stdin().as_fd().try_clone_to_owned()?;
     let Trial { rung, root, command, attachments, network, limits, .. } = trial;
-    let prepared = Prepared { root, command, attachments, network, limits, owners: Owners::new(), stop };
+    let prepared =
+        Prepared { root, command, attachments, network, limits, owners: Owners::new(), witness: false, stop };
     Ok(rung.run(prepared)?.exit)
 }

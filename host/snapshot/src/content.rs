@@ -61,6 +61,11 @@ impl FileOrigin {
         Ok(file)
     }
 
+    /// Fails if it has changed since it was listed.
+    pub(crate) fn verify(&self) -> Result<()> {
+        self.open().map(drop)
+    }
+
     fn check(&self, identity: Identity) -> Result<()> {
         if identity == self.identity {
             return Ok(());

@@ -180,14 +180,20 @@ impl TarOrigin {
         }
     }
 
+    /// Whether its bytes can't be had without decompressing them.
+    pub(crate) fn is_packed(&self) -> Result<bool> {
+        Ok(match &self.layer {
+            Some((layer, _)) => {
+                layer.diff_id != layer.descriptor.digest && !self.store.tar_path(&self.diff_id)?.exists()
+            }
+            None => false,
+        })
+    }
+
     /// The uncompressed tar from its beginning, where it can only be had in one go: none if [`TarOrigin::open`] gives it without decompressing.
     pub(crate) fn stream(&self) -> Result<Option<Box<dyn Read>>> {
         match &self.layer {
-            Some((layer, fetch))
-                if layer.diff_id != layer.descriptor.digest && !self.store.tar_path(&self.diff_id)?.exists() =>
-            {
-                uncompressed(&self.store, layer, fetch.as_ref()).map(Some)
-            }
+            Some((layer, fetch)) if self.is_packed()? => uncompressed(&self.store, layer, fetch.as_ref()).map(Some),
             _ => Ok(None),
         }
     }

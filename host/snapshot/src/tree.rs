@@ -126,11 +126,25 @@ impl Tree {
     /// Resolves symlinks as if the tree were the root file system: `..` stops at the root. `follow` is for a symlink in the last
     /// component. Fails with [`Error::Invalid`] on a loop of links.
     pub(crate) fn resolve(&self, path: &[u8], follow: bool) -> Result<Resolved<'_>> {
+        self.resolve_passing(path, follow, &mut |_| ())
+    }
+
+    /// The same, which also tells the literal paths that count besides the one it ends at: symlinks that are followed, and what `..` leaves.
+    pub(crate) fn resolve_passing(
+        &self,
+        path: &[u8],
+        follow: bool,
+        passed: &mut dyn FnMut(Vec<u8>),
+    ) -> Result<Resolved<'_>> {
+        let joined = |stack: &[(&[u8], Option<&Node>)]| {
+            stack.iter().fold(Vec::new(), |path, (component, _)| name::join(&path, component))
+        };
         let mut stack: Vec<(&[u8], Option<&Node>)> = Vec::new();
         let mut pending: Vec<&[u8]> = name::components(path).rev().collect();
         let mut links = 0;
         while let Some(component) = pending.pop() {
             if component == b".." {
+                passed(joined(&stack));
                 stack.pop();
                 continue;
             }
@@ -151,6 +165,7 @@ impl Tree {
                 continue;
             };
             links += 1;
+            passed(name::join(&joined(&stack), component));
             if links > MAX_LINKS {
                 return Err(Error::Invalid(format!("the symlinks of `{}` don't end", name::encode(path))));
             }
@@ -160,8 +175,7 @@ impl Tree {
             pending.extend(name::components(target).rev());
         }
         let node = stack.last().map_or(Some(&self.root), |(_, node)| *node);
-        let path = stack.iter().fold(Vec::new(), |path, (component, _)| name::join(&path, component));
-        Ok(Resolved { path, node })
+        Ok(Resolved { path: joined(&stack), node })
     }
 
     /// Puts a node at a clean path, in place of what is there. A directory takes over the entries of one that is there if `merge`.

@@ -26,6 +26,10 @@ pub(crate) const OPTIONS: &[Parameter] = &[
         "Whether results of RUN are taken from caches",
     )
     .default("true"),
+    Parameter::flag(
+        "cache-reads",
+        "Take the result of a RUN, too, where all that has changed before it is what it never read; what it reads is recorded in the sandbox of `--isolation supervised`",
+    ),
     Parameter::option("cache-ttl", ValueKind::Time, "TIME", "Take no result from the store that is older: `336h`"),
     Parameter::flag("no-cache", "Do everything again, and keep the results"),
     Parameter::flag("explain-cache", "Say of each instruction that is not in the cache what has changed since it was"),
@@ -37,6 +41,8 @@ pub(crate) struct Caching<H: Host> {
     pub(crate) reads: bool,
     /// Those of RUN, too.
     pub(crate) commands: bool,
+    /// Those of RUN whatever has changed before it that it doesn't read.
+    pub(crate) by_reads: bool,
     /// Results of this build go to the repository.
     pub(crate) writes: bool,
     /// Misses are explained.
@@ -67,6 +73,7 @@ impl<H: Host> Caching<H> {
         Ok(Self {
             reads: !host.flag("no-cache"),
             commands: host.texts("cache-run-layers").last().is_none_or(|given| given == "true"),
+            by_reads: host.flag("cache-reads"),
             writes: !host.flag("no-push-cache"),
             explains: host.flag("explain-cache"),
             not_before: host.times("cache-ttl").into_iter().next_back(),

@@ -7,10 +7,11 @@
 mod arguments;
 mod explain;
 mod key;
+mod reads;
 mod record;
 mod registry;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -18,6 +19,7 @@ use steprun_ports::{Host, Level, Repository, Timestamp};
 
 pub(crate) use self::arguments::{Caching, OPTIONS};
 pub(crate) use self::key::{Inputs, Key};
+pub(crate) use self::reads::Found;
 pub(crate) use self::record::{Content, Record};
 
 use crate::arguments::Arguments;
@@ -43,6 +45,8 @@ pub(crate) struct Cache<H: Host> {
     imported: BTreeMap<Key, Record<H::Blob>>,
     /// What this build used or made.
     results: RefCell<BTreeMap<Key, Record<H::Blob>>>,
+    /// It was said that nothing tells what commands read.
+    blind: Cell<bool>,
 }
 
 impl<H: Host> Cache<H> {
@@ -66,7 +70,7 @@ impl<H: Host> Cache<H> {
                 }
             }
         }
-        Self { host: host.clone(), arguments, tag, imported, results: RefCell::default() }
+        Self { host: host.clone(), arguments, tag, imported, results: RefCell::default(), blind: Cell::default() }
     }
 
     /// Whether layers go to a repository, and so must be compressed.
@@ -114,13 +118,15 @@ impl<H: Host> Cache<H> {
         self.results.borrow_mut().insert(key.clone(), record);
     }
 
-    /// Says why an instruction is not in the cache, if that is wanted, and keeps its inputs for the next time.
-    pub(crate) async fn missed(&self, slot: &Slot, label: &str, inputs: &Inputs) {
+    /// Says why an instruction is not in the cache, if that is wanted, and keeps its inputs for the next time. `read` says what of that it had read.
+    pub(crate) async fn missed(&self, slot: &Slot, label: &str, inputs: &Inputs, read: Option<&str>) {
         let inputs = &inputs.summary();
         if self.arguments.explains {
             let before = self.host.recall(&slot.0).await.ok().flatten();
             let before = before.and_then(|entry| Inputs::from_json(&serde_json::from_slice(&entry.content).ok()?));
-            self.host.log(Level::Info, &format!("not cached: {label}: {}", explain::why(before.as_ref(), inputs)));
+            let read = read.map(|read| format!("; {read}")).unwrap_or_default();
+            let why = explain::why(before.as_ref(), inputs);
+            self.host.log(Level::Info, &format!("not cached: {label}: {why}{read}"));
         }
         // Without it the next miss has no explanation, and that is all.
         let _ = self.host.remember(&slot.0, inputs.to_json().to_string().as_bytes(), &[]).await;

@@ -21,7 +21,7 @@ pub(super) fn not_run(instruction: &str, error: Error, hint: Option<String>) -> 
 }
 
 /// A command that ended badly. Its exit status becomes that of the build.
-pub(super) fn of<S>(instruction: &str, outcome: Outcome<S>, hint: Option<String>) -> Failure {
+pub(super) fn of<S, B>(instruction: &str, outcome: Outcome<S, B>, hint: Option<String>) -> Failure {
     let Outcome { status, reason, output, remedy, .. } = outcome;
     let instruction = shown(instruction);
     if status == 0 {
@@ -102,8 +102,8 @@ fn skip_sequence(chars: &mut Peekable<Chars<'_>>) {
 mod tests {
     use super::*;
 
-    fn outcome(status: u8, output: &str) -> Outcome<()> {
-        Outcome { status, reason: None, output: output.into(), snapshot: None, remedy: None }
+    fn outcome(status: u8, output: &str) -> Outcome<(), ()> {
+        Outcome { status, reason: None, output: output.into(), snapshot: None, remedy: None, reads: None }
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl<H: Host + 'static> Step<'_, H> {
         let resolved: Vec<_> =
             run.mounts.iter().map(|spec| self.expand_mount(stage, spec)).collect::<Result<_, _>>()?;
         let inputs = self.declare_command(stage, run, &command, &resolved).await?;
-        if let Some(note) = self.recall_command(stage, instruction, &inputs, &created_by).await {
+        if let Some(note) = self.recall_command(stage, instruction, &inputs, &created_by).await.map_err(place)? {
             return Ok(note);
         }
         let base = stage.files.clone().await.map_err(place)?;
@@ -57,11 +57,15 @@ impl<H: Host + 'static> Step<'_, H> {
         let hint = || self.foreign(stage);
         let outcome = outcome.map_err(|error| place(failure::not_run(&instruction.original, error, hint())))?;
         match outcome {
-            Outcome { status: 0, snapshot: Some(snapshot), .. } => {
+            Outcome { status: 0, snapshot: Some(snapshot), reads, .. } => {
+                if self.stages.cache.by_reads() && reads.is_none() {
+                    self.stages.cache.warn_blind();
+                }
+                let read = reads.map(|reads| (inputs.key_by_reads(), reads));
                 let in_image = self.stages.in_image(self.stage);
                 stage.layer(self.job, created_by, known(snapshot), in_image);
                 if let Some(step) = stage.steps.last() {
-                    self.remember_layer(step, stage.key.clone(), None, in_image);
+                    self.remember_layer(step, stage.key.clone(), None, in_image, read);
                 }
                 Ok("")
             }
@@ -116,6 +120,8 @@ impl<H: Host + 'static> Step<'_, H> {
             // The host's own limits hold.
             time_limit: None,
             latest: self.job.clock.latest(),
+            // The account was looked up there.
+            reads: self.stages.cache.by_reads().then(|| user::FILES.map(str::to_owned).to_vec()),
         }
     }
 

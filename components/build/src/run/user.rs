@@ -5,6 +5,9 @@ use steprun_ports::{Failure, Tree, User};
 
 use crate::owner;
 
+/// Where accounts are looked up.
+pub(super) const FILES: [&str; 2] = ["etc/passwd", "etc/group"];
+
 /// A user with what depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Account {
@@ -18,8 +21,8 @@ pub(super) struct Account {
 /// # Errors
 /// A name that isn't there; account files that can't be read.
 pub(super) async fn account(tree: &impl Tree, spec: &str) -> Result<Account, Failure> {
-    let passwd = owner::read(tree, "etc/passwd").await?;
-    let group = owner::read(tree, "etc/group").await?;
+    let [passwd, group] = FILES;
+    let (passwd, group) = (owner::read(tree, passwd).await?, owner::read(tree, group).await?);
     let user = user(spec, &passwd, &group)?;
     let own = entries(&passwd).find(|entry| entry.uid == user.uid);
     let home = own.map_or("/", |entry| entry.home).to_owned();

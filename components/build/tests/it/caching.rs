@@ -351,3 +351,123 @@ fn a_plan_shows_what_is_there() {
     let shown = plan().split_off(shown.len());
     assert!(!shown.contains("[cached]"), "{shown}");
 }
+
+/// A host whose commands read these paths, write what the first of them holds, and count.
+fn reading(paths: &'static [&'static str]) -> (MemoryHost, Rc<Cell<usize>>) {
+    let count = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&count);
+    let host = MemoryHost::new().with_commands(move |process, files| {
+        counter.set(counter.get() + 1);
+        let read = format!("{:?}", files.get(paths[0]).map(|node| node.kind.clone()));
+        let left = MemoryOutcome::left(files.clone().file("made", read));
+        Ok(if process.reads.is_some() { left.having_read(paths) } else { left })
+    });
+    (host, count)
+}
+
+const COPY_AND_RUN: &str = "FROM registry.test/base\nCOPY . /src\nRUN make\nRUN make more\n";
+
+#[test]
+fn what_a_command_never_read_may_change() {
+    let (host, count) = reading(&["src/a"]);
+    let build = |a: &str, readme: &str, more: &[&str]| {
+        let build = dockerfile(COPY_AND_RUN).context(|tree| tree.file("a", a).file("README", readme));
+        let built = on(with_base(&host), build).arguments(&[&["--cache-reads"], more].concat()).built();
+        (built, count.replace(0))
+    };
+    assert_eq!(build("1", "1", &[]).1, 2);
+    let (built, commands) = build("1", "2", &[]);
+    assert_eq!(commands, 0, "{:?}", built.host.tasks());
+    // The image has the new file, and what the command made of the old ones.
+    let (again, _) = build("1", "2", &["--no-cache"]);
+    assert_eq!(built.manifest(), again.manifest());
+    assert_eq!(build("2", "2", &[]).1, 2);
+    // Both states are known, whatever is beside them.
+    assert_eq!((build("1", "3", &[]).1, build("2", "4", &[]).1), (0, 0));
+    // Remembered under the ordinary key, too; without the option nothing else counts.
+    let plain = |readme: &str| {
+        let build = dockerfile(COPY_AND_RUN).context(|tree| tree.file("a", "1").file("README", readme));
+        on(with_base(&host), build).built();
+        count.replace(0)
+    };
+    assert_eq!((plain("3"), plain("5")), (0, 2));
+    // What was asked for again is done again.
+    assert_eq!(build("1", "6", &["--cache-run-layers=false"]).1, 2);
+    assert_eq!(build("1", "6", &["--no-cache"]).1, 2);
+}
+
+#[test]
+fn what_a_command_read_is_told_where_it_has_changed() {
+    let (host, _) = reading(&["src/a", "src/missing"]);
+    let build = |a: &str, more: &str| {
+        let build = dockerfile("FROM registry.test/base\nCOPY . /src\nRUN make\n")
+            .context(|tree| tree.file("a", a).file(more, ""));
+        on(with_base(&host), build).arguments(&["--cache-reads", "--explain-cache"]).built();
+        host.log_lines().into_iter().map(|line| line.message).rfind(|line| line.contains("RUN make"))
+    };
+    build("1", "other");
+    let told = build("2", "other").unwrap();
+    assert!(told.ends_with("what is before it has changed; it read /src/a, which has changed"), "{told}");
+    let told = build("2", "missing").unwrap();
+    assert!(told.ends_with("it looked for /src/missing, which is new"), "{told}");
+}
+
+/// The step itself looks accounts up.
+#[test]
+fn accounts_are_read_by_the_step() {
+    let (host, count) = reading(&["nothing"]);
+    let build = |passwd: &str| {
+        let text = "FROM registry.test/base\nCOPY passwd /etc/passwd\nRUN make\n";
+        on(with_base(&host), dockerfile(text).context(|tree| tree.file("passwd", passwd)))
+            .arguments(&["--cache-reads"])
+            .built();
+        count.replace(0)
+    };
+    assert_eq!(build("root:x:0:0::/:/bin/sh\n"), 1);
+    assert_eq!(build("root:x:0:0::/root:/bin/sh\n"), 1);
+    assert_eq!(build("root:x:0:0::/:/bin/sh\n"), 0);
+}
+
+#[test]
+fn other_inputs_count_whatever_is_read() {
+    let (host, count) = reading(&["nothing"]);
+    let build = |text: &str| {
+        let build = dockerfile(&format!("FROM registry.test/base\n{text}\n"));
+        on(with_base(&host), build.context(|tree| tree.file("a", "1"))).arguments(&["--cache-reads"]).built();
+        count.replace(0)
+    };
+    assert_eq!(build("RUN make"), 1);
+    assert_eq!(build("COPY a /\nRUN make"), 0);
+    for other in
+        ["ENV a=1\nRUN make", "USER 7\nRUN make", "WORKDIR /w\nRUN make", "RUN --network=none make", "RUN make 2"]
+    {
+        assert_eq!(build(other), 1, "{other}");
+    }
+    let bind = "RUN --mount=source=a,target=/m make";
+    assert_eq!((build(bind), build(&format!("COPY a /\n{bind}"))), (1, 0));
+}
+
+#[test]
+fn candidates_are_few() {
+    let (host, count) = reading(&["src/a"]);
+    let build = |a: usize, readme: &str| {
+        let text = "FROM registry.test/base\nCOPY . /src\nRUN make\n";
+        let build = dockerfile(text).context(|tree| tree.file("a", a.to_string()).file("README", readme));
+        on(with_base(&host), build).arguments(&["--cache-reads"]).built();
+        count.replace(0)
+    };
+    for a in 0..10 {
+        assert_eq!(build(a, "1"), 1);
+    }
+    assert_eq!((2..10).map(|a| build(a, "2")).sum::<usize>(), 0);
+    assert_eq!((build(1, "2"), build(2, "3"), build(9, "3")), (1, 1, 0));
+}
+
+#[test]
+fn where_nothing_tells_what_is_read_that_is_said_once() {
+    let (host, count) = counting();
+    let build = || on(with_base(&host), dockerfile("FROM registry.test/base\nRUN one\nRUN two\n"));
+    build().arguments(&["--cache-reads"]).built();
+    let said = host.log_lines().iter().filter(|line| line.message.contains("--isolation supervised")).count();
+    assert_eq!((said, count.get()), (1, 2));
+}

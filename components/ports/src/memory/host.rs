@@ -51,7 +51,9 @@ pub(super) struct State {
     pub(super) garbage: BTreeMap<String, Vec<Digest>>,
     pub(super) runs: Runs,
     pub(super) sources: Sources,
-    remembered: BTreeMap<String, (Vec<u8>, Vec<Descriptor>)>,
+    remembered: BTreeMap<String, (Vec<u8>, Vec<Descriptor>, Timestamp)>,
+    /// The clock of what is remembered: it goes on with each record.
+    records: i64,
     resolvable: Option<BTreeSet<String>>,
     platform: Option<String>,
     outputs: BTreeMap<String, String>,
@@ -350,15 +352,18 @@ impl Host for MemoryHost {
     }
 
     async fn recall(&self, key: &str) -> Result<Option<Remembered<MemoryBlob>>> {
-        let Some((content, descriptors)) = self.state().remembered.get(key).cloned() else { return Ok(None) };
+        let Some((content, descriptors, stored)) = self.state().remembered.get(key).cloned() else { return Ok(None) };
         let there = descriptors.iter().all(|descriptor| self.state().store.contains_key(&descriptor.digest));
         let blobs = descriptors.into_iter().map(|descriptor| MemoryBlob::new(self.clone(), descriptor, None)).collect();
-        Ok(there.then_some(Remembered { content, blobs, stored: Timestamp::default() }))
+        Ok(there.then_some(Remembered { content, blobs, stored }))
     }
 
     async fn remember(&self, key: &str, content: &[u8], blobs: &[MemoryBlob]) -> Result<()> {
         let descriptors = blobs.iter().map(Blob::descriptor).collect();
-        self.state_mut().remembered.insert(key.into(), (content.into(), descriptors));
+        let state = &mut *self.state_mut();
+        state.records += 1;
+        let stored = Timestamp { seconds: state.records, nanoseconds: 0 };
+        state.remembered.insert(key.into(), (content.into(), descriptors, stored));
         Ok(())
     }
 

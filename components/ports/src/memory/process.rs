@@ -39,12 +39,20 @@ pub struct MemoryOutcome {
     pub output: Vec<u8>,
     pub files: Option<FileTree>,
     pub remedy: Option<String>,
+    /// The paths that it looked at, if something tells.
+    pub reads: Option<Vec<String>>,
 }
 
 impl MemoryOutcome {
     /// The command succeeded and left these files behind.
     pub fn left(files: FileTree) -> Self {
         Self { files: Some(files), ..Self::default() }
+    }
+
+    /// The same, and it looked at these paths only.
+    #[must_use]
+    pub fn having_read(self, paths: &[&str]) -> Self {
+        Self { reads: Some(paths.iter().map(|path| (*path).to_owned()).collect()), ..self }
     }
 
     /// The command failed after it wrote something.

@@ -13,8 +13,8 @@ use super::process::{self, MemoryAgent, MemoryProcess, MemorySecret};
 use super::tree::{FileTree, Missing, Node, NodeKind, literal};
 use super::{MemoryBlob, MemoryHost, digest};
 use crate::{
-    Blob, Change, ChangeEntry, Entry, Error, Layer, LayerCompression, Outcome, OutputFile, Result, Snapshot, Source,
-    SourceFile, Stat, Timestamp, Tree,
+    Blob, Change, ChangeEntry, Difference, DifferenceKind, Entry, Error, Layer, LayerCompression, Outcome, OutputFile,
+    Result, Snapshot, Source, SourceFile, Stat, Timestamp, Tree,
 };
 
 const PLAIN: &[u8] = b"steprun-memory-layer\n";
@@ -42,6 +42,18 @@ impl MemorySnapshot {
     /// This one after a change.
     fn after(&self, tree: FileTree) -> Self {
         Self { host: self.host.clone(), tree: Rc::new(tree), before: self.tree.clone() }
+    }
+
+    /// What a command saw at some paths.
+    fn saw(&self, paths: impl Iterator<Item = String>) -> MemoryBlob {
+        let seen: BTreeMap<String, Option<String>> = paths.map(|path| (path.clone(), self.shown(&path))).collect();
+        self.host.store_blob("application/vnd.steprun.memory.reads", json!(seen).to_string().as_bytes())
+    }
+
+    /// What is at a path, but for its time.
+    fn shown(&self, path: &str) -> Option<String> {
+        let node = self.tree.get(path)?.clone();
+        Some(format!("{:?}", Node { modified: Timestamp::default(), ..node }))
     }
 
     /// All of it.
@@ -95,11 +107,28 @@ impl Snapshot for MemorySnapshot {
         Ok(self.after(tree))
     }
 
-    async fn run(&self, process: MemoryProcess) -> Result<Outcome<Self>> {
+    async fn run(&self, process: MemoryProcess) -> Result<Outcome<Self, MemoryBlob>> {
+        let asked = process.reads.clone();
         let outcome = process::run(&self.host, &self.tree, process).await?;
         let snapshot = outcome.files.map(|tree| self.after(tree));
-        let process::MemoryOutcome { status, reason, output, remedy, .. } = outcome;
-        Ok(Outcome { status, reason, output, snapshot, remedy })
+        let process::MemoryOutcome { status, reason, output, remedy, reads, .. } = outcome;
+        let reads = asked.zip(reads).map(|(own, reads)| self.saw(own.into_iter().chain(reads)));
+        Ok(Outcome { status, reason, output, snapshot, remedy, reads })
+    }
+
+    async fn differs(&self, reads: &MemoryBlob) -> Result<Option<Difference>> {
+        let seen: BTreeMap<String, Option<String>> = serde_json::from_slice(&reads.read(u64::MAX).await?)
+            .map_err(|error| Error::Invalid(format!("this is no record of what a command read: {error}")))?;
+        let differs = |(path, before): (String, Option<String>)| {
+            let kind = match (before, self.shown(&path)) {
+                (None, Some(_)) => DifferenceKind::New,
+                (Some(_), None) => DifferenceKind::Gone,
+                (before, now) if before != now => DifferenceKind::Changed,
+                _ => return None,
+            };
+            Some(Difference { path, kind })
+        };
+        Ok(seen.into_iter().find_map(differs))
     }
 
     async fn pack(&self, gzip: bool) -> Result<Option<Layer<MemoryBlob>>> {

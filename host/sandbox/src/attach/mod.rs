@@ -8,7 +8,7 @@ mod source;
 use std::path::Path;
 
 use steprun_snapshot::disk::Owners;
-use steprun_snapshot::{Snapshot, Store, name};
+use steprun_snapshot::{Looks, Snapshot, Store, name};
 
 use crate::error::{Error, Result, doing};
 use crate::request::{Attachment, AttachmentSource, Network, Run};
@@ -37,6 +37,17 @@ pub(crate) fn hidden(base: &Snapshot, run: &Run) -> Result<Vec<Vec<u8>>> {
     let targets =
         FILES.iter().map(|path| path.as_bytes()).chain(run.mounts.iter().map(|mount| mount.target.as_slice()));
     system.chain(targets).map(|path| resolved(base, path)).collect()
+}
+
+/// What is looked up before the command runs, on its behalf: its working directory, and where its mounts and those of every command go.
+pub(crate) fn looks(base: &Snapshot, run: &Run) -> Result<Looks> {
+    let fixed = SYSTEM.iter().chain(&FILES).map(|path| path.as_bytes());
+    let own = run.mounts.iter().map(|mount| mount.target.as_slice()).chain([run.command.directory.as_slice()]);
+    let mut looks = Looks::default();
+    for path in fixed.chain(own) {
+        looks.add_all(base.trail(path)?);
+    }
+    Ok(looks)
 }
 
 /// Makes sources and mount points. The root file system holds `base`.

@@ -60,6 +60,8 @@ pub struct Prepared {
     pub limits: Limits,
     /// Owners of files, for [`Ownership::Table`]: the rung reads it and records changes.
     pub owners: steprun_snapshot::disk::Owners,
+    /// Whether somebody wants to know what the command looks at.
+    pub witness: bool,
     /// Readable when the supervisor is asked to stop: the host has closed its end. The rung kills the tree then and returns [`io::ErrorKind::Interrupted`].
     pub stop: OwnedFd,
 }
@@ -70,6 +72,8 @@ pub struct Ran {
     pub exit: Exit,
     /// Owners as the command left them.
     pub owners: steprun_snapshot::disk::Owners,
+    /// What the command looked at, where that was asked for; none where the rung can't tell.
+    pub looks: Option<steprun_snapshot::Looks>,
 }
 
 impl Rung {

@@ -38,7 +38,7 @@ use crate::sys::tree::Tree;
 
 /// Runs a command. Threads that serve it outlive it; they end with the process.
 pub(super) fn run(prepared: Prepared) -> io::Result<Ran> {
-    let Prepared { root, mut command, attachments, network, limits, owners, stop } = prepared;
+    let Prepared { root, mut command, attachments, network, limits, owners, stop, .. } = prepared;
     let tree = Tree::new()?;
     let reach = Reach::new(network, &mut command.environment)?;
     let mut attached = Attached::new(&root)?;
@@ -63,7 +63,7 @@ pub(super) fn run(prepared: Prepared) -> io::Result<Ran> {
     };
     killed?;
     restored?;
-    Ok(Ran { exit, owners })
+    Ok(Ran { exit, owners, looks: None })
 }
 
 /// Puts into the root what the command sees besides it. Gives the directory at its /proc.

@@ -6,7 +6,7 @@ use crate::rung::filter::{common, errno, flag, own_limits, sockets, value};
 use crate::sys::bpf::{Action, Filter};
 
 /// Done by the supervisor: calls with paths, and those that tell of owners.
-const SERVED: &[libc::c_long] = &[
+pub(super) const SERVED: &[libc::c_long] = &[
     libc::SYS_openat,
     libc::SYS_newfstatat,
     libc::SYS_fstat,
@@ -31,7 +31,7 @@ const SERVED: &[libc::c_long] = &[
 /// Changed by the tracer and then done by the kernel: what the calling thread alone can do. That another thread changes what they point to in
 /// between is bounded by Landlock (but for local sockets, see [`super`]), and a working directory outside is of no use, as every path goes through
 /// the supervisor.
-const TRACED: &[libc::c_long] = &[
+pub(super) const TRACED: &[libc::c_long] = &[
     libc::SYS_execve,
     libc::SYS_execveat,
     libc::SYS_chdir,

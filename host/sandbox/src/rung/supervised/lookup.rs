@@ -124,11 +124,23 @@ impl World {
 
     /// The path with all symlinks replaced (of the last component on demand). What doesn't exist is kept as it is.
     pub(super) fn without_links(&self, caller: &Caller, path: &[u8], last: Last) -> Result<Vec<u8>, Errno> {
+        self.trail(caller, path, last, &mut |_| ())
+    }
+
+    /// The same, which also tells the literal paths that count besides the one it ends at: symlinks that are followed, and what `..` leaves.
+    pub(super) fn trail(
+        &self,
+        caller: &Caller,
+        path: &[u8],
+        last: Last,
+        passed: &mut dyn FnMut(&[u8]),
+    ) -> Result<Vec<u8>, Errno> {
         let mut ahead: VecDeque<Vec<u8>> = components(path).map(<[u8]>::to_vec).collect();
         let mut walked = Vec::new();
         let mut links = 0;
         while let Some(component) = ahead.pop_front() {
             if component == b".." {
+                passed(&walked);
                 let end = walked.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
                 walked.truncate(end);
                 continue;
@@ -140,6 +152,7 @@ impl World {
                 break;
             }
             let Some(target) = self.link_at(caller, &walked, ahead.is_empty()) else { continue };
+            passed(&walked);
             links += 1;
             if links > MOST_LINKS {
                 return Err(Errno::LOOP);

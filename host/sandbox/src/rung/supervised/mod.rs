@@ -26,6 +26,7 @@ mod rewrite;
 mod scratch;
 mod trace;
 mod view;
+mod witness;
 mod world;
 
 use std::io;
@@ -44,6 +45,7 @@ use self::owners::Table;
 use self::process::{Process, Processes};
 use self::scratch::Scratch;
 use self::trace::Tracer;
+use self::witness::Witness;
 use self::world::{Caller, Last, World};
 use super::serve::Service;
 // Shared with the rung `chroot`, and used by the modules below.
@@ -62,15 +64,17 @@ pub(super) fn run(mut prepared: Prepared) -> io::Result<Ran> {
     let scratch = Scratch::new(&prepared.root).during(|| "making a directory beside the root file system")?;
     let owners = std::mem::take(&mut prepared.owners);
     let mut world = World::new(&prepared.root, owners)?;
+    world.witness = prepared.witness.then(Witness::default);
     let result = furnish(&mut world, &scratch, &prepared.attachments).and_then(|()| {
         let world = Arc::new(world);
         let exit = supervise(&world, &scratch, prepared)?;
-        Ok((exit, world.owners.take()))
+        let looks = world.witness.as_ref().and_then(Witness::take);
+        Ok((exit, world.owners.take(), looks))
     });
     match result {
-        Ok((exit, mut owners)) => {
+        Ok((exit, mut owners, looks)) => {
             scratch.remove(&mut owners)?;
-            Ok(Ran { exit, owners })
+            Ok(Ran { exit, owners, looks })
         }
         Err(error) => {
             // What went wrong first is told.
@@ -170,6 +174,7 @@ impl World {
             areas: Areas::new(Area::new(Vec::new(), root, true, Server::Disk)?),
             owners: Table::new(owners),
             processes: Processes::default(),
+            witness: None,
             proc: path("/proc")?,
             descriptors: path("/proc/self/fd")?,
         })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
+use steprun_snapshot::Reach;
 
 use super::area::{AreaId, Areas, ROOT, Server};
 use super::file::stat;
@@ -13,6 +14,7 @@ use super::owners::{Looks, Table};
 use super::path::{clean, split, wants_directory};
 use super::process::{Process, Processes};
 use super::procfs::Asker;
+use super::witness::Witness;
 
 /// Shared state.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct World {
     pub(super) owners: Table,
     /// Who runs.
     pub(super) processes: Processes,
+    /// What the command looks at, where somebody wants to know.
+    pub(super) witness: Option<Witness>,
     /// `/proc` of the host.
     pub(super) proc: OwnedFd,
     /// `/proc/self/fd` of this process.
@@ -68,7 +72,7 @@ pub(super) struct Slot {
 }
 
 /// Whether a symlink at the end is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Last {
     /// It is.
     Follow,
@@ -142,6 +146,7 @@ impl World {
     /// # Errors
     /// Those of path_resolution(7).
     pub(super) fn find(&self, caller: &Caller, path: &[u8], last: Last) -> Result<Found, Errno> {
+        self.note(caller, path, last, Reach::Itself);
         let cleaned = clean(path);
         let mut flags = OFlags::PATH;
         let mut last = last;
@@ -172,6 +177,7 @@ impl World {
         if name.len() > 255 {
             return Err(Errno::NAMETOOLONG);
         }
+        self.note(caller, &[directory, name].concat(), Last::Keep, Reach::Itself);
         let directory = [directory, b"/"].concat();
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
         let directory = self.find(caller, &directory, Last::Follow)?;

@@ -60,5 +60,5 @@ pub(super) fn run(mut prepared: Prepared) -> io::Result<Ran> {
     };
     // Ends what is left before the owners are handed on.
     drop(init);
-    Ok(Ran { exit, owners: prepared.owners })
+    Ok(Ran { exit, owners: prepared.owners, looks: None })
 }

@@ -4,17 +4,30 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, FileType, Mode, RenameFlags, linkat, mkdirat, mknodat, renameat_with, symlinkat, unlinkat};
 use rustix::io::Errno;
+use steprun_snapshot::Reach;
 
 use super::super::file::{is, magic, stat_entry};
 use super::super::owners::{self, EXECUTE, WRITE, key};
-use super::super::path::wants_directory;
-use super::super::world::Slot;
+use super::super::path::{clean, wants_directory};
+use super::super::world::{Last, Slot};
 use super::{Asked, Result};
 
 impl Asked<'_> {
     fn slot(&self, directory: i32, index: usize) -> Result<Slot> {
         let path = self.path(directory, index)?;
         self.world.slot(&self.caller, &path)
+    }
+
+    /// The same of something whose entries count, or all that is below it.
+    fn slot_within(&self, directory: i32, index: usize, reach: Reach) -> Result<Slot> {
+        let path = self.path(directory, index)?;
+        self.note_entry(&path, reach);
+        self.world.slot(&self.caller, &path)
+    }
+
+    /// Notes how much of an entry counts, by a path that may have a slash at its end.
+    fn note_entry(&self, path: &[u8], reach: Reach) {
+        self.world.note(&self.caller, &clean(path), Last::Keep, reach);
     }
 
     /// What is at a slot now.
@@ -71,6 +84,7 @@ impl Asked<'_> {
         }
         self.permit_entry(&slot)?;
         symlinkat(target.as_slice(), &slot.directory.file, &slot.name)?;
+        self.world.names_change();
         self.own(&slot.directory, &self.entry(&slot)?, 0o777, None);
         Ok(0)
     }
@@ -93,12 +107,17 @@ impl Asked<'_> {
         }
         let file = magic(source.file.as_fd());
         linkat(rustix::fs::CWD, file, &slot.directory.file, &slot.name, AtFlags::SYMLINK_FOLLOW)?;
+        self.world.names_change();
         Ok(0)
     }
 
     pub(super) fn unlinkat(&self) -> Result<i64> {
         let path = self.path(self.int(0), 1)?;
         let directory = self.int(2) & libc::AT_REMOVEDIR != 0;
+        if directory {
+            // That it can be removed says that it is empty.
+            self.note_entry(&path, Reach::Entries);
+        }
         let slot = self.world.slot(&self.caller, &path).map_err(no_entry)?;
         let stat = self.entry(&slot)?;
         if wants_directory(&path) && !is(&stat, libc::S_IFDIR) {
@@ -117,8 +136,10 @@ impl Asked<'_> {
         if flags.contains(RenameFlags::WHITEOUT) {
             return Err(Errno::PERM);
         }
-        let from = self.slot(self.int(0), 1).map_err(no_entry)?;
-        let to = self.slot(self.int(2), 3).map_err(no_entry)?;
+        // What is below a directory moves with it, under names that are never called.
+        let from = self.slot_within(self.int(0), 1, Reach::Below).map_err(no_entry)?;
+        let of_target = if flags.contains(RenameFlags::EXCHANGE) { Reach::Below } else { Reach::Entries };
+        let to = self.slot_within(self.int(2), 3, of_target).map_err(no_entry)?;
         let moved = self.entry(&from)?;
         let replaced = self.entry(&to).ok();
         self.permit_removal(&from, &moved)?;
@@ -139,6 +160,7 @@ impl Asked<'_> {
                 self.world.owners.restore(gone, known);
             }
         })?;
+        self.world.names_change();
         Ok(0)
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
+use steprun_snapshot::Reach;
 use steprun_snapshot::disk::Owner;
 
 use super::super::area::Server;
@@ -42,6 +43,9 @@ impl Asked<'_> {
         let flags = OFlags::from_bits_truncate(self.int(2) as u32) & KNOWN;
         let mode = self.word(3) as u32;
         let path = self.path(self.int(0), 1)?;
+        let keeps = flags.contains(OFlags::NOFOLLOW) || flags.contains(OFlags::CREATE | OFlags::EXCL);
+        // A directory that is open can be listed, even by what stands for O_PATH here.
+        self.world.note(&self.caller, &path, if keeps { Last::Keep } else { Last::Follow }, Reach::Entries);
         if flags.contains(OFlags::PATH) {
             return self
                 .open_there(&path, flags & (OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC));
