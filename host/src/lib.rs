@@ -4,6 +4,7 @@
 //! [`inputs`], [`outputs`], [`progress`]. Each has its check at its door. [`grants`] shows all that arguments can grant; ARCHITECTURE.md shows
 //! the house.
 
+pub mod arrival;
 pub mod auth;
 pub mod bindings;
 pub mod cache;

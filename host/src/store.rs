@@ -1,13 +1,16 @@
 //! The capability `store`: blobs by digest, local or still in a registry.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use steprun_client::{FileSource, Progress, RepositoryName};
 use steprun_snapshot::{BlobWriter, Descriptor, Fetch, Recompression, Store};
 use tokio::io::AsyncWrite;
+use tokio::runtime::Handle;
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
+use crate::arrival::{self, Giver};
 use crate::bindings::store::{Host, HostBlob, HostBlobWithStore, HostWithStore, LayerCompression};
 use crate::bindings::types;
 use crate::calls::{blocking, session, table_get, table_push};
@@ -37,7 +40,12 @@ pub struct BlobHandle {
 
 impl BlobHandle {
     /// Brings the bytes into the store, unless they are there, and says in which file. For threads that may wait.
-    pub fn fetch(&self, session: &Session, runtime: &tokio::runtime::Handle) -> CallResult<PathBuf> {
+    pub fn fetch(&self, session: &Session, runtime: &Handle) -> CallResult<PathBuf> {
+        self.fetch_for(session, runtime, None)
+    }
+
+    /// The same; bytes of a registry are given to a reader, too.
+    fn fetch_for(&self, session: &Session, runtime: &Handle, reader: Option<&Giver>) -> CallResult<PathBuf> {
         let store = session.store()?;
         let path = store.blob_path(&self.descriptor.digest)?;
         // Of two that want the same layer at once, the second waits for the first and finds it here.
@@ -54,11 +62,12 @@ impl BlobHandle {
             }
             Origin::Store => return Err(self.lost()),
         };
-        let mut sink = Sink(store.writer_for(&self.descriptor.digest)?);
-        let client = session.client()?;
         let (digest, size) = (&self.descriptor.digest, self.descriptor.size);
+        // The client verifies what it gives.
+        let mut sink = Sink { writer: store.writer_of_verified(digest)?, reader: reader.cloned() };
+        let client = session.client()?;
         runtime.block_on(client.pull_blob(repository, digest, Some(size), &mut sink, &Progress::none()))?;
-        sink.0.finish(Some((digest, size)))?;
+        sink.writer.finish(Some((digest, size)))?;
         Ok(path)
     }
 
@@ -87,7 +96,7 @@ pub struct LayerFetch {
     /// The run.
     pub session: Arc<Session>,
     /// To wait for the transfer on.
-    pub runtime: tokio::runtime::Handle,
+    pub runtime: Handle,
 }
 
 impl Fetch for LayerFetch {
@@ -98,10 +107,26 @@ impl Fetch for LayerFetch {
             Err(error) => Err(steprun_snapshot::Error::External(Box::new(error))),
         }
     }
+
+    fn stream(&self, store: &Store) -> steprun_snapshot::Result<Option<Box<dyn Read + Send>>> {
+        let Origin::Repository(_) = self.blob.origin else { return self.fetch(store).map(|()| None) };
+        let (giver, arriving) = arrival::channel();
+        let (blob, session, runtime) = (self.blob.clone(), Arc::clone(&self.session), self.runtime.clone());
+        self.runtime.spawn_blocking(move || {
+            let outcome = blob.fetch_for(&session, &runtime, Some(&giver));
+            giver.end(outcome);
+        });
+        Ok(Some(Box::new(arriving)))
+    }
 }
 
-/// A blob's file for a transfer: writing to it never waits for long.
-pub struct Sink(pub BlobWriter);
+/// A blob's file for a transfer: writing to it waits for the disk, and for who reads the bytes beside.
+pub struct Sink {
+    /// The file.
+    pub writer: BlobWriter,
+    /// Who reads them beside.
+    pub reader: Option<Giver>,
+}
 
 impl AsyncWrite for Sink {
     fn poll_write(
@@ -109,7 +134,11 @@ impl AsyncWrite for Sink {
         _: &mut std::task::Context<'_>,
         bytes: &[u8],
     ) -> std::task::Poll<std::io::Result<usize>> {
-        std::task::Poll::Ready(std::io::Write::write(&mut self.0, bytes))
+        let written = std::io::Write::write(&mut self.writer, bytes);
+        if let (Ok(count), Some(reader)) = (&written, &self.reader) {
+            reader.give(&bytes[..*count]);
+        }
+        std::task::Poll::Ready(written)
     }
 
     fn poll_flush(

@@ -12,6 +12,8 @@ use crate::{Error, Result};
 pub(crate) enum Hasher {
     Sha256(Sha256),
     Sha512(Box<Sha512>),
+    /// Computes nothing: who gives the bytes has verified them.
+    Verified(Digest),
 }
 
 impl Hasher {
@@ -34,6 +36,7 @@ impl Hasher {
         match self {
             Self::Sha256(hasher) => hasher.update(bytes),
             Self::Sha512(hasher) => hasher.update(bytes),
+            Self::Verified(_) => {}
         }
     }
 
@@ -41,6 +44,7 @@ impl Hasher {
         match self {
             Self::Sha256(hasher) => digest("sha256", &hasher.finalize()),
             Self::Sha512(hasher) => digest("sha512", &hasher.finalize()),
+            Self::Verified(digest) => digest,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oci_spec::image::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::ahead::Ahead;
 use crate::codec::{Codec, probe};
 use crate::hash::{Hasher, Hashing};
 use crate::tar::Item;
@@ -20,6 +21,12 @@ const MAGIC: &[u8] = b"steprun table of contents 1\n";
 pub trait Fetch: Send + Sync {
     /// Makes `store` contain the blob. Called from any thread, and only if the store lacks it.
     fn fetch(&self, store: &Store) -> Result<()>;
+
+    /// The same, and gives the blob's bytes while they come. Its end is reached, without an error, only when `store` contains the blob; who
+    /// stops before has read what may be anything. None if the bytes are best read in the store, which contains them now.
+    fn stream(&self, store: &Store) -> Result<Option<Box<dyn Read + Send>>> {
+        self.fetch(store).map(|()| None)
+    }
 }
 
 /// A [`Fetch`] for layers that are in the store: it fails with [`Error::NotFound`].
@@ -53,7 +60,7 @@ impl Toc {
 
     /// The table of contents of a layer, from the store's cache if it is there. Fails with [`Error::Corrupt`] if the layer has another diff ID.
     fn of_layer(store: &Store, layer: &Layer, fetch: &dyn Fetch) -> Result<Self> {
-        let toc = Self::cached(store, &layer.descriptor.digest, || uncompressed(store, layer, fetch))?;
+        let toc = Self::cached(store, &layer.descriptor.digest, || Self::of_blob(store, layer, fetch))?;
         if toc.diff_id != layer.diff_id {
             return Err(Error::Corrupt(format!(
                 "the layer {} has the diff ID {}, and the image says {}",
@@ -65,19 +72,35 @@ impl Toc {
 
     /// The table of contents of a tar of the store, from its cache if it is there.
     fn of_tar(store: &Store, diff_id: &Digest, tar: impl FnOnce() -> Result<File>) -> Result<Self> {
-        let toc = Self::cached(store, diff_id, || Ok(BufReader::with_capacity(128 * 1024, tar()?)))?;
+        let toc = Self::cached(store, diff_id, || Self::read(BufReader::with_capacity(128 * 1024, tar()?)))?;
         if toc.diff_id != *diff_id {
             return Err(Error::Corrupt(format!("the stored archive {diff_id} has the digest {}", toc.diff_id)));
         }
         Ok(toc)
     }
 
-    fn cached<R: Read>(store: &Store, blob: &Digest, open: impl FnOnce() -> Result<R>) -> Result<Self> {
+    /// Reads a layer; one that the store lacks, while it comes.
+    fn of_blob(store: &Store, layer: &Layer, fetch: &dyn Fetch) -> Result<Self> {
+        let digest = &layer.descriptor.digest;
+        if store.contains(digest).is_none()
+            && let Some(arriving) = fetch.stream(store)?
+        {
+            match decoded(arriving, digest).and_then(Self::read) {
+                Ok(toc) if store.contains(digest).is_some() => return Ok(toc),
+                Err(error @ Error::External(_)) => return Err(error),
+                // Bytes that make no sense may not be the blob's, which is known at their end only.
+                _ => fetch.fetch(store)?,
+            }
+        }
+        Self::read(uncompressed(store, layer, fetch)?)
+    }
+
+    fn cached(store: &Store, blob: &Digest, make: impl FnOnce() -> Result<Self>) -> Result<Self> {
         let path = store.toc_path(blob)?;
         if let Some(toc) = std::fs::read(&path).ok().and_then(|bytes| decode(&bytes)) {
             return Ok(toc);
         }
-        let toc = Self::read(open()?)?;
+        let toc = make()?;
         toc.save(store, &path)?;
         Ok(toc)
     }
@@ -109,10 +132,17 @@ fn uncompressed(store: &Store, layer: &Layer, fetch: &dyn Fetch) -> Result<Box<d
     if store.contains(digest).is_none() {
         fetch.fetch(store)?;
     }
-    let file = store.open_blob(digest)?;
-    let (start, whole) = probe(file).map_err(Error::io("read", store.blob_path(digest)?))?;
+    decoded(store.open_blob(digest)?, digest)
+}
+
+/// A layer's bytes without their compression, which another thread undoes.
+fn decoded(blob: impl Read + Send + 'static, digest: &Digest) -> Result<Box<dyn Read>> {
+    let (start, whole) = probe(blob).map_err(Error::io("read the layer", digest.to_string()))?;
     match Codec::detect(&start) {
-        codec @ (Codec::Plain | Codec::Gzip | Codec::Zstd) => codec.decode(whole),
+        Codec::Plain => Ok(Box::new(whole)),
+        codec @ (Codec::Gzip | Codec::Zstd) => {
+            Ok(Box::new(Ahead::new(move || codec.decode(whole).map_err(Error::into_io))))
+        }
         codec => Err(Error::Invalid(format!("the layer {digest} is compressed with {codec:?}, which no layer may be"))),
     }
 }

@@ -4,6 +4,7 @@
 //! [`Directory`] is what a caller granted, a [`Snapshot`] is a tree whose content lies elsewhere (in a directory, in the layers of
 //! an image, in an archive), and a [`Store`] keeps blobs. Data flows one way: sources -> [`Snapshot`] -> layer or archive.
 
+mod ahead;
 mod apply;
 mod archive;
 mod codec;

@@ -52,10 +52,11 @@ async fn fetch_from(
 ) -> CallResult<Fetched> {
     let store = session.store()?;
     let known = Known::read(store, url).filter(|known| digest.is_none_or(|digest| *digest == known.digest));
-    let mut sink = Sink(match digest {
+    let writer = match digest {
         Some(digest) => store.writer_for(digest)?,
         None => store.writer()?,
-    });
+    };
+    let mut sink = Sink { writer, reader: None };
     let validator = known.as_ref().map(|known| known.validator.as_str());
     let client = session.client()?;
     let fetched = match objects {
@@ -67,7 +68,7 @@ async fn fetch_from(
         (None, Some(known)) => return Ok(known.fetched()),
         (None, None) => return Err(CallError::invalid(format_args!("{url} did not change, but was never fetched"))),
     };
-    let (digest, size) = sink.0.finish(digest.map(|digest| (digest, file.size))).map_err(|error| match error {
+    let (digest, size) = sink.writer.finish(digest.map(|digest| (digest, file.size))).map_err(|error| match error {
         steprun_snapshot::Error::Corrupt(reason) => {
             CallError::Error(types::Error::Corrupt(format!("{}: {reason}", super::place_of(url))))
         }

@@ -388,6 +388,69 @@ fn a_blob_is_fetched_when_its_bytes_are_needed() {
     assert_eq!(fetch.1.load(Ordering::Relaxed), 2);
 }
 
+/// Gives some bytes at once, and stores the right ones at their end.
+struct Coming {
+    comes: Vec<u8>,
+    blob: Vec<u8>,
+    store: Store,
+    fails: Option<&'static str>,
+}
+
+impl Read for Coming {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.comes.as_slice().read(buffer)?;
+        self.comes.drain(..count);
+        match (count, self.fails) {
+            (0, Some(reason)) => Err(std::io::Error::other(Error::External(reason.into()))),
+            (0, None) => self.store.put_bytes(&self.blob).map(|_| 0).map_err(std::io::Error::other),
+            _ => Ok(count),
+        }
+    }
+}
+
+#[test]
+fn a_blob_is_read_while_it_comes() {
+    struct Streams {
+        comes: Vec<u8>,
+        blob: Vec<u8>,
+        fails: Option<&'static str>,
+        fetched: AtomicUsize,
+    }
+    impl Fetch for Streams {
+        fn fetch(&self, store: &Store) -> Result<()> {
+            self.fetched.fetch_add(1, Ordering::Relaxed);
+            store.put_bytes(&self.blob).map(drop)
+        }
+
+        fn stream(&self, store: &Store) -> Result<Option<Box<dyn Read + Send>>> {
+            let Self { comes, blob, fails, .. } = self;
+            let store = store.clone();
+            Ok(Some(Box::new(Coming { comes: comes.clone(), blob: blob.clone(), store, fails: *fails })))
+        }
+    }
+    for compression in [Compression::None, Compression::Gzip] {
+        let load = |comes: Option<&[u8]>, fails| {
+            let fixture = fixture();
+            let layer = extended(vec![inline("f", "f")]).pack(&fixture.store, compression).unwrap().unwrap();
+            let blob = fixture.store.read_blob(&layer.descriptor.digest, u64::MAX).unwrap();
+            fs::remove_file(fixture.store.blob_path(&layer.descriptor.digest).unwrap()).unwrap();
+            fs::remove_dir_all(fixture.store.root().join("toc")).unwrap();
+            fs::create_dir(fixture.store.root().join("toc")).unwrap();
+            let comes = comes.unwrap_or(&blob).to_vec();
+            let fetch = Arc::new(Streams { comes, blob, fails, fetched: AtomicUsize::default() });
+            let loaded = Snapshot::from_layers(&fixture.store, vec![(layer, fetch.clone() as Arc<dyn Fetch>)]);
+            let read = loaded.and_then(|snapshot| snapshot.read("f", 1));
+            (read, fetch.fetched.load(Ordering::Relaxed))
+        };
+        assert!(matches!(load(None, None), (Ok(content), 0) if content == b"f"), "{compression:?}");
+        // What comes makes no sense: it is not the blob, and the transfer tells that at its end, or brings the blob.
+        assert!(matches!(load(Some(&[7; 2000]), None), (Ok(content), 1) if content == b"f"), "{compression:?}");
+        let (failed, fetched) = load(None, Some("the registry is gone"));
+        assert!(matches!(failed, Err(Error::External(why)) if why.to_string() == "the registry is gone"));
+        assert_eq!(fetched, 0, "what failed is not tried twice");
+    }
+}
+
 #[test]
 fn plain_archives_are_compressed_and_compressed_ones_kept() {
     let fixture = fixture();
