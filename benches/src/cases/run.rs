@@ -18,6 +18,9 @@ const FUNCTIONS: usize = 100;
 /// Counted runs of what takes long.
 const FEW: usize = 3;
 
+/// What a builder does besides: a layer of the changes, with its digest.
+const LAYER: &str = "tar -C \"$1/upper\" -cf \"$1/layer.tar\" .; openssl dgst -sha256 \"$1/layer.tar\"";
+
 /// The packages are fetched before, so that the network is not measured.
 const PREPARE: &str = "RUN rm -f /etc/apt/apt.conf.d/docker-clean; apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev make && apt-get install -y --download-only --no-install-recommends curl git";
 
@@ -78,16 +81,20 @@ impl Scene {
         vec![self.inside[rung].build(context.path(), &image, &["--build-arg", &turn]).into_command()]
     }
 
-    /// On an overlay, so that each run begins with the same files, in namespaces that end with it.
-    fn chroot(&self, Build { line, .. }: Build) -> Vec<Command> {
-        let script = "mount -t tmpfs none \"$1\"; mkdir \"$1/upper\" \"$1/work\" \"$1/merged\"; \
-                      mount -t overlay -o \"lowerdir=$2,upperdir=$1/upper,workdir=$1/work\" none \"$1/merged\"; \
-                      mount -t proc none \"$1/merged/proc\"; mount --rbind /dev \"$1/merged/dev\"; exec chroot \"$1/merged\" /bin/sh -c \"$3\"";
+    /// On an overlay, so that each run begins with the same files, in namespaces that end with it; and what comes `after`, where `$1/upper` has
+    /// what changed.
+    fn chroot(&self, Build { line, .. }: Build, after: &str) -> Vec<Command> {
+        let script = format!(
+            "mount -t tmpfs none \"$1\"; mkdir \"$1/upper\" \"$1/work\" \"$1/merged\"; \
+             mount -t overlay -o \"lowerdir=$2,upperdir=$1/upper,workdir=$1/work\" none \"$1/merged\"; \
+             mount -t proc none \"$1/merged/proc\"; mount --rbind /dev \"$1/merged/dev\"; \
+             chroot \"$1/merged\" /bin/sh -c \"$3\"; {after}"
+        );
         let mut command = Command::new("unshare");
         let over = self.work.path().join("over");
         // It is there after the first run.
         let _ = std::fs::create_dir(&over);
-        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "sh", "-euc", script, "chroot"]);
+        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "sh", "-euc", &script, "chroot"]);
         command.arg(over).arg(&self.root).arg(line);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("DEBIAN_FRONTEND", "noninteractive");
         vec![command]
@@ -113,7 +120,8 @@ macro_rules! case {
                 tool("steprun, userns", "steprun", |site, run| site.run().build(0, $build, run)),
                 tool("steprun, chroot", "runc", |site, run| site.run().build(1, $build, run)),
                 tool("steprun, supervised", "runc", |site, run| site.run().build(2, $build, run)),
-                tool("plain chroot", "unshare", |site, _| site.run().chroot($build)),
+                tool("plain chroot", "unshare", |site, _| site.run().chroot($build, "")),
+                tool("plain chroot + tar + SHA-256", "openssl", |site, _| site.run().chroot($build, LAYER)),
             ],
         }
     };

@@ -11,8 +11,9 @@ use crate::ahead::Ahead;
 use crate::codec::{Codec, probe};
 use crate::hash::{Hasher, Hashing};
 use crate::tar::Item;
+use crate::tar::input::Seeking;
 use crate::tar::read::TarReader;
-use crate::{Descriptor, Error, Layer, Result, Store, store};
+use crate::{Descriptor, Error, Layer, Result, Store};
 
 /// First bytes of a cached table of contents. The number changes with the form of [`Item`].
 const MAGIC: &[u8] = b"steprun table of contents 1\n";
@@ -50,12 +51,15 @@ impl Toc {
     /// Reads an uncompressed archive to its end.
     pub(crate) fn read(archive: impl Read) -> Result<Self> {
         let mut reader = TarReader::new(Hashing::new(archive, Hasher::sha256()));
-        let mut items = Vec::new();
-        while let Some(item) = reader.next()? {
-            items.push(item);
-        }
+        let items = reader.items()?;
         reader.drain()?;
         Ok(Self { diff_id: reader.into_input().hasher.finish(), items })
+    }
+
+    /// Keeps that of a tar which was just written into the store, and whose digest is known by that.
+    pub(crate) fn keep_written(store: &Store, diff_id: &Digest) -> Result<()> {
+        let archive = Seeking::new(store.open_blob(diff_id)?).map_err(Error::io("read", store.blob_path(diff_id)?))?;
+        Self { diff_id: diff_id.clone(), items: TarReader::new(archive).items()? }.keep(store, diff_id)
     }
 
     /// The table of contents of a layer, from the store's cache if it is there. Fails with [`Error::Corrupt`] if the layer has another diff ID.
@@ -214,7 +218,7 @@ impl TarOrigin {
     pub(crate) fn is_packed(&self) -> Result<bool> {
         Ok(match &self.layer {
             Some((layer, _)) => {
-                layer.diff_id != layer.descriptor.digest && !self.store.tar_path(&self.diff_id)?.exists()
+                layer.diff_id != layer.descriptor.digest && self.store.contains(&self.diff_id).is_none()
             }
             None => false,
         })
@@ -240,7 +244,7 @@ impl TarOrigin {
     }
 
     fn find(&self) -> Result<File> {
-        let path = self.store.tar_path(&self.diff_id)?;
+        let path = self.store.blob_path(&self.diff_id)?;
         match File::open(&path) {
             Ok(file) => return Ok(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -250,10 +254,8 @@ impl TarOrigin {
             return Err(Error::NotFound(format!("the store has lost the archive {}", self.diff_id)));
         };
         if layer.diff_id == layer.descriptor.digest {
-            // Not compressed: read where it lies.
-            if self.store.contains(&layer.diff_id).is_none() {
-                fetch.fetch(&self.store)?;
-            }
+            // Not compressed: the blob is the tar.
+            fetch.fetch(&self.store)?;
             return self.store.open_blob(&layer.diff_id);
         }
         let found = write_tar(&self.store, uncompressed(&self.store, layer, fetch.as_ref())?)?;
@@ -267,7 +269,7 @@ impl TarOrigin {
     }
 }
 
-/// Writes an uncompressed archive into the store; gives its digest.
+/// Writes an uncompressed archive into the store, as the blob that it is; gives its digest.
 pub(crate) fn write_tar(store: &Store, archive: impl Read) -> Result<Digest> {
     let mut archive = BufReader::with_capacity(128 * 1024, archive);
     write_tar_with(store, |sink| io::copy(&mut archive, sink).map(drop).map_err(Error::io("write", store.root())))
@@ -275,11 +277,9 @@ pub(crate) fn write_tar(store: &Store, archive: impl Read) -> Result<Digest> {
 
 /// The same of an archive that is written by `produce`.
 pub(crate) fn write_tar_with(store: &Store, produce: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Digest> {
-    let mut writer = Hashing::new(store.temporary()?, Hasher::sha256());
+    let mut writer = store.writer()?;
     produce(&mut writer)?;
-    let diff_id = writer.hasher.finish();
-    store::persist(writer.inner, &store.tar_path(&diff_id)?)?;
-    Ok(diff_id)
+    writer.finish(None).map(|(diff_id, _)| diff_id)
 }
 
 /// Writes an uncompressed archive into a file that has no name, and so is gone with its last handle; gives its digest, too.

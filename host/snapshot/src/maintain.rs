@@ -15,8 +15,8 @@ use crate::{Error, Result, Store, disk, store};
 
 /// The directories of a store, and how deep below them the things lie that are kept or removed as one. What commands left in `caches` and
 /// unpacked in `bases` are directories; all else are files.
-const PARTS: [(&str, usize); 7] =
-    [("blobs", 2), ("tars", 1), ("toc", 1), ("records", 2), ("digests", 1), ("bases", 1), ("caches", 1)];
+const PARTS: [(&str, usize); 6] =
+    [("blobs", 2), ("toc", 1), ("records", 2), ("digests", 1), ("bases", 1), ("caches", 1)];
 
 /// A store that nobody else uses.
 #[derive(Debug)]
@@ -80,10 +80,10 @@ impl Alone {
         Ok(removed)
     }
 
-    /// Reads all blobs and layers, and removes those that do not have their digest. Gives those.
+    /// Reads all blobs, and removes those that do not have their digest. Gives those.
     pub fn verify(&self) -> Result<Vec<Kept>> {
         let mut broken = Vec::new();
-        for kept in self.list()?.into_iter().filter(|kept| matches!(kept.part, "blobs" | "tars")) {
+        for kept in self.list()?.into_iter().filter(|kept| kept.part == "blobs") {
             if !has_its_digest(&kept)? {
                 remove(&kept.path)?;
                 broken.push(kept);
@@ -143,13 +143,10 @@ fn remove(path: &Path) -> Result<()> {
     removed.map_err(Error::io("remove", path))
 }
 
-/// Names are `ALGORITHM/HEX` or `ALGORITHM-HEX`.
+/// Whether a blob is what its name says, `ALGORITHM/HEX`.
 fn has_its_digest(kept: &Kept) -> Result<bool> {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let text = match kept.part {
-        "blobs" => format!("{}:{}", kept.path.parent().map(name).unwrap_or_default(), name(&kept.path)),
-        _ => name(&kept.path).replacen('-', ":", 1),
-    };
+    let text = format!("{}:{}", kept.path.parent().map(name).unwrap_or_default(), name(&kept.path));
     let Ok(expected) = text.parse::<Digest>() else { return Ok(false) };
     let mut file = File::open(&kept.path).map_err(Error::io("open", &kept.path))?;
     let mut hashing = crate::hash::Hashing::new(io::sink(), Hasher::of(&expected)?);

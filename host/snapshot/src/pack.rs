@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use oci_spec::image::Digest;
+
 use crate::content::ReadAt;
 use crate::diff::{self, Differences};
 use crate::export::write_entries;
@@ -32,13 +34,17 @@ impl Compression {
 
 impl Snapshot {
     /// Writes what the last [`Snapshot::extend`] changed (or [`Snapshot::after_run`] laid over it) as a layer into the store; none if it
-    /// changed nothing. One pass reads, hashes and compresses.
+    /// changed nothing. One pass reads, hashes and compresses; what a run changed lies in the store as a plain layer already.
     /// Fails with [`Error::Io`] if a source's file has changed since it was listed, and [`Error::Invalid`] on a `.wh.` name.
     pub fn pack(&self, store: &Store, compression: Compression) -> Result<Option<Layer>> {
         let Some(entries) = self.last_change()? else { return Ok(None) };
-        let (digest, size, diff_id) = match compression {
-            Compression::Gzip => gzip::write_blob(store, |sink| entries.write(sink))?,
-            Compression::None => {
+        let (digest, size, diff_id) = match (compression, entries) {
+            (Compression::Gzip, entries) => gzip::write_blob(store, |sink| entries.write(sink))?,
+            (Compression::None, Entries::Archive { diff_id, file }) => {
+                let size = file.metadata().map_err(Error::io("stat", "an archive of the store"))?.len();
+                (diff_id.clone(), size, diff_id)
+            }
+            (Compression::None, entries) => {
                 let blob = store.writer()?;
                 let shown = blob.path().to_owned();
                 let mut blob = Background::new(blob);
@@ -53,7 +59,7 @@ impl Snapshot {
 
     fn last_change(&self) -> Result<Option<Entries>> {
         if let Some(tar) = self.laid() {
-            return Ok(Some(Entries::Archive(tar.open()?)));
+            return Ok(Some(Entries::Archive { diff_id: tar.diff_id().clone(), file: tar.open()? }));
         }
         let differences = diff::diff(self.base(), self.tree())?;
         Ok((!differences.is_empty()).then_some(Entries::Listed(differences)))
@@ -62,15 +68,18 @@ impl Snapshot {
 
 /// Where a layer's entries come from.
 enum Entries {
-    /// An archive that is copied as it is.
-    Archive(Arc<File>),
+    /// An archive that the store has.
+    Archive {
+        diff_id: Digest,
+        file: Arc<File>,
+    },
     Listed(Differences),
 }
 
 impl Entries {
     fn write(self, to: &mut dyn Write) -> Result<()> {
         match self {
-            Self::Archive(file) => {
+            Self::Archive { file, .. } => {
                 let mut archive = ReadAt { file, position: 0 };
                 io::copy(&mut archive, to).map(drop).map_err(Error::io("copy", "an archive of the store"))
             }

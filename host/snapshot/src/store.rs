@@ -1,6 +1,6 @@
 //! A content-addressed store in a directory.
 //!
-//! `blobs/<algorithm>/<hex>` holds blobs, `tars/` uncompressed layers, `toc/` tables of contents, `records/` what steps remember, `digests/` those of
+//! `blobs/<algorithm>/<hex>` holds blobs, uncompressed layers among them, `toc/` tables of contents, `records/` what steps remember, `digests/` those of
 //! the files of contexts, `tmp/` what is being written.
 //! Files appear by rename, whole and verified, so any number of processes can share a store without locks.
 
@@ -38,7 +38,7 @@ impl Store {
         let root = root.as_ref();
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        for part in ["blobs/sha256", "blobs/sha512", "tars", "toc", "tmp"] {
+        for part in ["blobs/sha256", "blobs/sha512", "toc", "tmp"] {
             let path = root.join(part);
             builder.create(&path).map_err(Error::io("create the directory", &path))?;
         }
@@ -153,11 +153,6 @@ impl Store {
     /// Where a blob lies. Fails with [`Error::Unsupported`] on foreign algorithms.
     pub fn blob_path(&self, digest: &Digest) -> Result<PathBuf> {
         self.file_of("blobs", digest)
-    }
-
-    /// Where a layer's uncompressed tar lies, by diff ID.
-    pub(crate) fn tar_path(&self, diff_id: &Digest) -> Result<PathBuf> {
-        Ok(self.root.join("tars").join(flat_name(diff_id)?))
     }
 
     /// Where a layer's table of contents lies, by the blob's digest.

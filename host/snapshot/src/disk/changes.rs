@@ -2,6 +2,7 @@
 
 use oci_spec::image::Digest;
 
+use crate::layer::Toc;
 use crate::snapshot::write_changes;
 use crate::tree::Tree;
 use crate::{Result, Store};
@@ -20,12 +21,16 @@ impl Changes {
         &self.sockets
     }
 
-    /// Writes the changes as a layer's tar into the store (entries by path, each with the directories above it); none if there are none.
-    /// [`crate::Snapshot::after_run`] takes the digest.
+    /// Writes the changes as a layer's tar into the store (entries by path, each with the directories above it), with its table of contents; none if
+    /// there are none. [`crate::Snapshot::after_run`] takes the digest.
     ///
     /// # Errors
     /// [`crate::Error::Invalid`] on a name that begins with `.wh.`, which no layer can hold; [`crate::Error::Io`] if a file has changed since.
     pub fn write_tar(&self, store: &Store) -> Result<Option<Digest>> {
-        write_changes(store, &self.base, &self.tree)
+        let diff_id = write_changes(store, &self.base, &self.tree)?;
+        if let Some(diff_id) = &diff_id {
+            Toc::keep_written(store, diff_id)?;
+        }
+        Ok(diff_id)
     }
 }

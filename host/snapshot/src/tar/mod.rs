@@ -1,5 +1,6 @@
 //! Tar archives: reading them with limits, and writing them the same way each time.
 
+pub(crate) mod input;
 pub(crate) mod pax;
 pub(crate) mod read;
 pub(crate) mod sparse;

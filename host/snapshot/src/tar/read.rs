@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use ::tar::{EntryType, GnuExtSparseHeader, Header};
 
+use super::input::Input;
 use super::{BLOCK, Body, Item, pax, sparse};
 use crate::meta::{Attributes, Timestamp};
 use crate::{Error, Result, name};
@@ -45,7 +46,7 @@ struct Extensions {
     sparse_before_content: bool,
 }
 
-impl<R: Read> TarReader<R> {
+impl<R: Input> TarReader<R> {
     pub(crate) fn new(input: R) -> Self {
         Self { input, position: 0, entries: 0, metadata: 0, global: Extensions::default() }
     }
@@ -83,6 +84,15 @@ impl<R: Read> TarReader<R> {
             }
         }
         Ok(None)
+    }
+
+    /// All entries that are left. Fails as [`TarReader::next`] does.
+    pub(crate) fn items(&mut self) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        while let Some(item) = self.next()? {
+            items.push(item);
+        }
+        Ok(items)
     }
 
     /// Counts what is held in memory until the end. Fails with [`Error::Invalid`] if that is too much.
@@ -260,7 +270,7 @@ impl<R: Read> TarReader<R> {
             .position
             .checked_add(count)
             .ok_or_else(|| Error::Invalid("the archive has an entry of impossible size".into()))?;
-        let skipped = io::copy(&mut self.input.by_ref().take(count), &mut io::sink()).map_err(broken)?;
+        let skipped = self.input.skip(count).map_err(broken)?;
         if skipped != count {
             return Err(Error::Invalid("the archive ends within a file".into()));
         }

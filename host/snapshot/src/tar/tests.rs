@@ -2,19 +2,28 @@
 
 use proptest::prelude::*;
 
+use super::super::input::{Input, Seeking};
 use super::super::read::TarReader;
 use super::super::{Body, Item};
 use super::*;
 use crate::Error;
 use crate::meta::Timestamp;
 
+/// Read on, and with a file's content left out.
 fn items(archive: &[u8]) -> crate::Result<Vec<Item>> {
-    let mut reader = TarReader::new(archive);
-    let mut items = Vec::new();
-    while let Some(item) = reader.next()? {
-        items.push(item);
-    }
-    assert_eq!(reader.drain()?, archive.len() as u64);
+    let read = items_of(archive, archive.len());
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, archive).unwrap();
+    std::io::Seek::rewind(&mut file).unwrap();
+    let sought = items_of(Seeking::new(file).unwrap(), archive.len());
+    assert_eq!(read.as_ref().map_err(ToString::to_string), sought.as_ref().map_err(ToString::to_string));
+    read
+}
+
+fn items_of(input: impl Input, size: usize) -> crate::Result<Vec<Item>> {
+    let mut reader = TarReader::new(input);
+    let items = reader.items()?;
+    assert_eq!(reader.drain()?, size as u64);
     Ok(items)
 }
 

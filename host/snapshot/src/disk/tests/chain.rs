@@ -34,7 +34,7 @@ fn a_lost_or_broken_link_is_an_error() {
     let links = everything().links(&fixture.store).unwrap();
     let lost = Link { layer: None, diff_id: sha256(b"lost") };
     assert!(matches!(Snapshot::from_links(&fixture.store, &[lost]), Err(Error::NotFound(_))));
-    let tar = fixture.store.tar_path(&links[0].diff_id).unwrap();
+    let tar = fixture.store.blob_path(&links[0].diff_id).unwrap();
     let mut bytes = fs::read(&tar).unwrap();
     let last = bytes.len() - 1;
     bytes[last] = 1;
@@ -52,7 +52,7 @@ fn a_file_that_changed_is_no_link() {
     let snapshot = Snapshot::scratch().extend(&[source], vec![file]).unwrap();
     fs::write(context.join("f"), "after that").unwrap();
     assert!(snapshot.links(&fixture.store).unwrap_err().to_string().contains("has changed"));
-    assert_eq!(fs::read_dir(fixture.store.root().join("tars")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(fixture.store.root().join("blobs/sha256")).unwrap().count(), 0);
 }
 
 #[test]
@@ -68,7 +68,9 @@ fn a_run_is_packed_as_the_archive_that_it_is() {
     assert_eq!(after.read("b", 9).unwrap(), b"a\n");
     assert!(matches!(after.stat("old", true), Err(Error::NotFound(_))));
     for compression in [Compression::None, Compression::Gzip] {
-        assert_eq!(after.pack(&fixture.store, compression).unwrap().unwrap().diff_id, diff_id);
+        let layer = after.pack(&fixture.store, compression).unwrap().unwrap();
+        assert_eq!(layer.diff_id, diff_id);
+        assert_eq!(fixture.store.contains(&layer.descriptor.digest), Some(layer.descriptor.size));
     }
     let links = after.links(&fixture.store).unwrap();
     assert_eq!(links[..1], before.links(&fixture.store).unwrap());

@@ -40,7 +40,7 @@ impl<'f> Tree<'f> {
     pub(super) fn layer(&self) -> (Vec<String>, Snapshot) {
         let Some(diff_id) = self.tar() else { return (Vec::new(), self.base.clone()) };
         let after = self.base.after_run(&self.fixture.store, &diff_id).unwrap();
-        let tar = self.fixture.store.tar_path(&diff_id).unwrap();
+        let tar = self.fixture.store.blob_path(&diff_id).unwrap();
         let items = crate::layer::Toc::read(fs::File::open(tar).unwrap()).unwrap().items;
         (items.into_iter().map(|item| crate::name::encode(&item.path)).collect(), after)
     }
