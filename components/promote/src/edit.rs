@@ -3,14 +3,15 @@
 //! crane opens an editor where it runs on a terminal, and reads standard input elsewhere. A step starts no program of its caller, so it always
 //! reads: `promote config IMAGE | jq ... | promote edit-config IMAGE`.
 
+use serde_json::{Map, Value};
 use steprun_image::History;
 use steprun_ports::{
-    Change, ChangeEntry, Error, Failure, FileKind, Host, ImageArgument, InputFile, Repository, Snapshot, Stat,
-    Timestamp, Tree,
+    Blob, Change, ChangeEntry, Descriptor, Error, Failure, FileKind, Host, ImageArgument, InputFile, Manifest,
+    Repository, Snapshot, Stat, Timestamp, Tree,
 };
 
-use crate::arguments::{image, missing, one_platform, platform};
-use crate::bundle::{Bundle, whole};
+use crate::arguments::{full_name, image, missing, one_platform, platform};
+use crate::bundle::{Bundle, is_document, whole};
 use crate::draft::{self, Draft};
 use crate::fetch;
 use crate::query::print;
@@ -24,30 +25,66 @@ const LIMIT: u64 = 64 << 20;
 /// Mode of a file that was not there (crane, `blankHeader`).
 const NEW_FILE: u32 = 0o555;
 
-/// `edit-config`: another config; layers and annotations stay.
+/// `edit-config`: another config, of exactly the bytes that were given; layers and annotations stay.
 pub(crate) async fn config<H: Host>(host: &H) -> Result<(), Failure> {
     let (image, content) = (image(host, "image")?, content(host).await?);
-    let found = fetch::one(&image, &one_platform(host)?).await?;
-    let layers = found.manifest.layers.iter().map(|layer| image.repository.blob(&layer.port())).collect();
-    let draft = Draft::of("the new config", found.manifest, &content, layers)?;
-    take(host, image, draft.finish(host).await?.into()).await
+    let old = fetch::fetch(&image, Some(&one_platform(host)?)).await?;
+    let manifest = fetch::image(&full_name(&image), &old)?;
+    let media_type = manifest.config.media_type.clone();
+    let layers = manifest.layers.iter().map(|layer| image.repository.blob(&layer.port())).collect();
+    // Read to see that it fits; what is stored is what was given.
+    let Draft { layers: mut blobs, .. } = Draft::of("the new config", manifest, &content, layers)?;
+    let stored = host.put(&media_type, &content).await;
+    let config = stored.map_err(|error| Failure::because("can't store the config", error))?;
+    let descriptor = Descriptor { media_type, ..config.descriptor() };
+    blobs.push(config);
+    let root = draft::describe(host, &old.descriptor.media_type, with_config(&old, &descriptor)?).await?;
+    take(host, image, Bundle { children: Vec::new(), root, blobs }).await
+}
+
+/// A manifest with another config and no change beside it. The fields are in the order that crane writes here, the alphabet's but for those of
+/// the config, so that the same edit has the same digest. `urls` and `data` go: they hold or lead to the old content.
+fn with_config(old: &Manifest, config: &Descriptor) -> Result<Vec<u8>, Failure> {
+    let malformed = |reason| Failure::failed(format!("the manifest {} {reason}", old.descriptor.digest));
+    let parsed: serde_json::Result<Value> = serde_json::from_slice(&old.content);
+    let mut manifest = parsed.map_err(|error| malformed(format!("is no JSON: {error}")))?;
+    manifest.sort_all_objects();
+    let found = manifest.get_mut("config").and_then(Value::as_object_mut);
+    let fields = found.ok_or_else(|| malformed("has no config".to_owned()))?;
+    let Descriptor { media_type, digest, size } = config.clone();
+    let mut new = Map::from_iter([
+        ("mediaType".to_owned(), media_type.into()),
+        ("size".to_owned(), size.into()),
+        ("digest".to_owned(), digest.into()),
+    ]);
+    let known = |name: &str| matches!(name, "mediaType" | "size" | "digest" | "urls" | "data");
+    new.extend(std::mem::take(fields).into_iter().filter(|(name, _)| !known(name)));
+    *fields = new;
+    Ok(manifest.to_string().into_bytes())
 }
 
 /// `edit-manifest`: another manifest or index, of the same blobs and images.
 pub(crate) async fn manifest<H: Host>(host: &H) -> Result<(), Failure> {
     let (image, content) = (image(host, "image")?, content(host).await?);
     let old = fetch::fetch(&image, None).await?.descriptor.media_type;
-    let media_type = media_type(&content).unwrap_or(old);
+    let given = host.texts("media-type").pop().filter(|given| !given.is_empty());
+    // What only the caller knows is taken on trust: nothing here can tell what such a document refers to.
+    let is_known = given.as_deref().is_none_or(is_document);
+    let media_type = given.or_else(|| media_type(&content)).unwrap_or(old);
     let root = draft::describe(host, &media_type, content).await?;
-    fetch::parse("the new manifest", &root)?;
-    let bundle = whole(&image.repository, root, Rules::of(host)?.jobs).await?;
+    let bundle = if is_known {
+        fetch::parse("the new manifest", &root)?;
+        whole(&image.repository, root, Rules::of(host)?.jobs).await?
+    } else {
+        Bundle { children: Vec::new(), root, blobs: Vec::new() }
+    };
     take(host, image, bundle).await
 }
 
 /// What a manifest says that it is.
 fn media_type(content: &[u8]) -> Option<String> {
-    let json: serde_json::Value = serde_json::from_slice(content).ok()?;
-    Some(json.get("mediaType")?.as_str()?.to_owned())
+    let json: Value = serde_json::from_slice(content).ok()?;
+    Some(json.get("mediaType")?.as_str().filter(|media_type| !media_type.is_empty())?.to_owned())
 }
 
 /// `edit-fs`: a layer on top that has one file.

@@ -56,11 +56,14 @@ pub(crate) struct Image {
 /// The image for a platform.
 pub(crate) async fn one<R: Repository>(image: &ImageArgument<R>, platform: &Platform) -> Result<Image, Failure> {
     let found = fetch(image, Some(platform)).await?;
-    let name = full_name(image);
-    match parse(&name, &found)? {
-        Document::Manifest(manifest) => {
-            Ok(Image { digest: found.descriptor.digest, content: found.content, manifest: *manifest })
-        }
-        Document::Index(index) => Err(malformed(&name, &Error::MediaType(index.media_type))),
+    let manifest = self::image(&full_name(image), &found)?;
+    Ok(Image { digest: found.descriptor.digest, content: found.content, manifest })
+}
+
+/// The manifest of an image read, called `name` in messages; an index is none.
+pub(crate) fn image(name: &str, manifest: &ports::Manifest) -> Result<Manifest, Failure> {
+    match parse(name, manifest)? {
+        Document::Manifest(manifest) => Ok(*manifest),
+        Document::Index(index) => Err(malformed(name, &Error::MediaType(index.media_type))),
     }
 }

@@ -115,7 +115,8 @@ fn edit_config() -> Command {
     command(
         "edit-config",
         "Replaces the config of an image",
-        "Overwrites the image, or pushes the result under another name, and prints that name. Layers stay as they are.\n\n\
+        "Overwrites the image, or pushes the result under another name, and prints that name. The config is stored byte for byte as it is given, \
+         if it fits the layers, which stay as they are.\n\n\
          steprun promote config registry.example/app:v1 | jq '.config.User=\"1000\"' | steprun promote edit config registry.example/app:v1",
         vec![
             changed("Image to change"),
@@ -133,8 +134,21 @@ fn edit_manifest() -> Command {
         "edit-manifest",
         "Replaces the manifest or index of an image",
         "Overwrites the image, or pushes the result under another name, and prints that name. What the new manifest refers to has to be in \
-         the repository that the image is in.",
-        vec![changed("Image to change"), content("The new manifest, `-` for standard input"), tag(), foreign(), jobs()],
+         the repository that the image is in.\n\n\
+         steprun promote manifest registry.example/app:v1 | jq '.annotations.team=\"blue\"' | steprun promote edit manifest registry.example/app:v1",
+        vec![
+            changed("Image to change"),
+            content("The new manifest, `-` for standard input"),
+            text(
+                "media-type",
+                "TYPE",
+                "Say that it is of this type; what it says of itself, or else what it was, if absent",
+            )
+            .short('m'),
+            tag(),
+            foreign(),
+            jobs(),
+        ],
     )
 }
 

@@ -24,6 +24,52 @@ fn edit_config_keeps_the_layers() {
     assert!(failure.to_string().contains("the new config"), "{failure}");
 }
 
+/// The order is crane's, which sorts a manifest and leaves the config's own fields as Go's structure has them.
+#[test]
+fn edit_config_keeps_the_bytes_that_it_is_given() {
+    let (host, source, _) = setup();
+    add_image(&host, &source, Some("v1"), "amd64");
+    let old = manifest_of(&source, "v1");
+    let same = call(&host, &["config", "source.test/app:v1"]);
+    for config in [format!("{}\n\n", same.replace(',', " ,\t")), same] {
+        edit(&host, &config, &["edit-config", "source.test/app:v1"]).unwrap();
+        let content = String::from_utf8(source.find("v1").unwrap().content).unwrap();
+        let layer = &old["layers"][0];
+        assert_eq!(
+            content,
+            format!(
+                r#"{{"config":{{"mediaType":"{OCI_CONFIG}","size":{},"digest":"{}"}},"layers":[{{"digest":{},"mediaType":{},"size":{}}}],"mediaType":"{OCI_MANIFEST}","schemaVersion":2}}"#,
+                config.len(),
+                digest(config.as_bytes()),
+                layer["digest"],
+                layer["mediaType"],
+                layer["size"]
+            )
+        );
+        assert_eq!(call(&host, &["config", "source.test/app:v1"]), config);
+    }
+}
+
+#[test]
+fn edit_config_drops_what_held_the_old_one() {
+    let (host, source, _) = setup();
+    add_image(&host, &source, Some("v1"), "amd64");
+    let mut manifest = manifest_of(&source, "v1");
+    manifest["config"]["data"] = json!("b2xk");
+    manifest["config"]["urls"] = json!(["https://elsewhere.test/config"]);
+    manifest["config"]["annotations"] = json!({"kept": "1"});
+    manifest["subject"] = manifest["layers"][0].clone();
+    source.add_manifest(Some("v1"), OCI_MANIFEST, manifest.to_string());
+    let config = call(&host, &["config", "source.test/app:v1"]) + " ";
+    edit(&host, &config, &["edit-config", "source.test/app:v1"]).unwrap();
+    let edited = manifest_of(&source, "v1");
+    assert_eq!(
+        edited["config"],
+        json!({"mediaType": OCI_CONFIG, "size": config.len(), "digest": digest(config.as_bytes()), "annotations": {"kept": "1"}})
+    );
+    assert_eq!((&edited["layers"], &edited["subject"]), (&manifest["layers"], &manifest["subject"]));
+}
+
 #[test]
 fn edit_config_of_a_digest_prints_the_new_one() {
     let (host, source, destination) = setup();
@@ -48,6 +94,41 @@ fn edit_manifest_keeps_the_bytes() {
     let failure = edit(&host, "no JSON", &["edit-manifest", "source.test/app:v1"]).unwrap_err();
     assert!(failure.to_string().contains("the new manifest"), "{failure}");
     assert_eq!(host.events(), []);
+}
+
+#[test]
+fn edit_manifest_takes_the_media_type_that_it_is_told() {
+    let (host, source, _) = setup();
+    add_image(&host, &source, Some("v1"), "one");
+    let old = source.find("v1").unwrap();
+    let mut plain = parsed(&old.content);
+    plain.as_object_mut().unwrap().remove("mediaType");
+    for (own, options, expected) in [
+        (None, &[][..], OCI_MANIFEST),
+        (Some(""), &[], OCI_MANIFEST),
+        (Some(DOCKER_MANIFEST), &[], DOCKER_MANIFEST),
+        (None, &["-m", DOCKER_MANIFEST], DOCKER_MANIFEST),
+        (Some(OCI_MANIFEST), &["--media-type", DOCKER_MANIFEST], DOCKER_MANIFEST),
+        (None, &["--media-type", ""], OCI_MANIFEST),
+        (None, &["-m", "application/vnd.example+json"], "application/vnd.example+json"),
+    ] {
+        source.add_manifest(Some("v1"), OCI_MANIFEST, old.content.clone());
+        let mut content = plain.clone();
+        if let Some(own) = own {
+            content["mediaType"] = json!(own);
+        }
+        let content = content.to_string();
+        edit(&host, &content, &[&["edit-manifest", "source.test/app:v1"], options].concat()).unwrap();
+        let found = source.find("v1").unwrap();
+        assert_eq!(
+            (found.descriptor.media_type.as_str(), found.content),
+            (expected, content.into_bytes()),
+            "{options:?}"
+        );
+    }
+    let unknown = r#"{"mediaType":"application/vnd.example+json"}"#;
+    let failure = edit(&host, unknown, &["edit-manifest", "source.test/app:v1"]).unwrap_err();
+    assert!(failure.to_string().contains("neither an image manifest's nor an index's"), "{failure}");
 }
 
 #[test]
