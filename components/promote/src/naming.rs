@@ -47,8 +47,23 @@ pub(crate) async fn delete<H: Host>(host: &H) -> Result<(), Failure> {
             _ => Err(Failure::usage(format!("--tag-only deletes a tag, and `{}` names a digest", image.typed))),
         };
     }
-    let deleted = image.repository.delete_manifest(image.reference()).await;
-    deleted.map_err(|error| Failure::because(format!("can't delete {}", full_name(&image)), error))
+    let name = full_name(&image);
+    let Some(tag) = image.tag.as_ref().filter(|_| image.digest.is_none()) else {
+        let deleted = image.repository.delete_manifest(image.reference()).await;
+        return deleted.map_err(|error| Failure::because(format!("can't delete {name}"), error));
+    };
+    // Asked first, since a tag that is gone no longer tells. Only hints need it: what can't be asked is no reason to fail.
+    let digest = image.repository.head(tag).await.ok().flatten().map(|found| found.digest);
+    let deleted = image.repository.delete_manifest(tag).await;
+    deleted
+        .map_err(|error| not_deleted(format!("can't delete {name}"), &image.repository, digest.as_deref(), error))?;
+    if let Some(digest) = digest
+        && matches!(image.repository.head(&digest).await, Ok(None))
+    {
+        let message = format!("the registry has deleted {digest} with its tag {tag}, and all of its other tags");
+        host.log(Level::Warning, &format!("{message}: `delete --tag-only` would keep it"));
+    }
+    Ok(())
 }
 
 /// Deletes a tag. The manifest stays, whatever the registry makes of the request: some delete it with the tag, and it is put again.
@@ -56,8 +71,9 @@ pub(crate) async fn delete_tag<H: Host>(host: &H, repository: &H::Repository, ta
     let name = format!("{}:{tag}", repository.name());
     let reading = |error| Failure::because(format!("can't read {name}"), error);
     let manifest = repository.manifest(tag).await.map_err(reading)?;
-    repository.delete_manifest(tag).await.map_err(|error| not_deleted(&name, error))?;
     let digest = &manifest.descriptor.digest;
+    let deleted = repository.delete_manifest(tag).await;
+    deleted.map_err(|error| not_deleted(format!("can't delete the tag {name}"), repository, Some(digest), error))?;
     if repository.head(digest).await.map_err(reading)?.is_none() {
         host.log(Level::Warning, &format!("the registry has deleted {digest} with its tag {tag}: it is put again"));
         put_manifest(repository, digest, &manifest).await?;
@@ -66,14 +82,16 @@ pub(crate) async fn delete_tag<H: Host>(host: &H, repository: &H::Repository, ta
 }
 
 /// Why a tag can't be deleted: registries may refuse it and delete manifests alone (distribution-spec, "Deleting tags").
-fn not_deleted(name: &str, error: Error) -> Failure {
+fn not_deleted<R: Repository>(doing: String, repository: &R, digest: Option<&str>, error: Error) -> Failure {
     let refused = matches!(error, Error::Unsupported(_) | Error::Invalid(_) | Error::Other(_));
-    let failure = Failure::because(format!("can't delete the tag {name}"), error);
-    if refused {
-        return failure
-            .hint("the registry may delete no tags: `delete IMAGE@DIGEST` deletes the manifest, with all of its tags");
+    let failure = Failure::because(doing, error);
+    if !refused {
+        return failure;
     }
-    failure
+    let image = digest.map_or("IMAGE@DIGEST".to_owned(), |digest| format!("{}@{digest}", repository.name()));
+    failure.hint(format!(
+        "the registry may delete no tags, with --tag-only or without: `delete {image}` deletes the manifest, with all of its tags"
+    ))
 }
 
 /// Copies an image and deletes the source's tag. The manifest stays there: other tags may stand for it.

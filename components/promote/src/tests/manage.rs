@@ -22,6 +22,12 @@ fn a_manifest_that_goes_with_its_tag_is_put_again() {
     source.delete_manifests_with_tags();
     call(&host, &["delete", "source.test/app:v1"]);
     assert!(source.find(&image.digest).is_none(), "as the registry does it");
+    let digest = &image.digest;
+    let told = host.log_lines().pop().unwrap();
+    let expected = format!(
+        "the registry has deleted {digest} with its tag v1, and all of its other tags: `delete --tag-only` would keep it"
+    );
+    assert_eq!((told.level, told.message), (Level::Warning, expected));
     add_image(&host, &source, Some("v1"), "one");
     call(&host, &["delete", "--tag-only", "source.test/app:v1"]);
     assert!(source.tagged().is_empty() && source.find(&image.digest).is_some());
@@ -31,14 +37,21 @@ fn a_manifest_that_goes_with_its_tag_is_put_again() {
 #[test]
 fn a_registry_that_deletes_no_tags_is_named() {
     let (host, source, _) = setup();
-    add_image(&host, &source, Some("v1"), "one");
+    let image = add_image(&host, &source, Some("v1"), "one");
     source.refuse_deletes();
     let failure = try_call(&host, &["delete", "--tag-only", "source.test/app:v1"]).unwrap_err();
     assert_eq!(
         failure.to_string(),
         "can't delete the tag source.test/app:v1: UNSUPPORTED: the operation is unsupported"
     );
-    assert!(failure.hint.unwrap().contains("may delete no tags"));
+    let by_digest = format!("{SOURCE}@{}", image.digest);
+    let hint = failure.hint.unwrap();
+    assert!(hint.contains("may delete no tags") && hint.contains(&format!("`delete {by_digest}`")), "{hint}");
+    let failure = try_call(&host, &["delete", "source.test/app:v1"]).unwrap_err();
+    assert_eq!(failure.to_string(), "can't delete source.test/app:v1: UNSUPPORTED: the operation is unsupported");
+    assert_eq!(failure.hint.as_ref(), Some(&hint));
+    let failure = try_call(&host, &["delete", &by_digest]).unwrap_err();
+    assert!(failure.hint.is_none_or(|hint| !hint.contains("tag")), "no tag was named");
 }
 
 /// An image made at a time; none for a config without one.
