@@ -41,6 +41,7 @@ mod rewrite;
 mod semver;
 mod size;
 mod sync;
+mod tag_filter;
 mod target;
 #[cfg(test)]
 mod tests;

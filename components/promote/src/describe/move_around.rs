@@ -63,13 +63,17 @@ fn sync() -> Command {
         "sync",
         "Copies the tags of a repository that another lacks",
         "Tags that stand for the same image on both sides are left alone, and none is deleted. In patterns, `*` is any text and `?` one \
-         character; a tag is taken if one of --include and none of --exclude fits.\n\n\
-         steprun promote sync library/nginx registry.example/nginx --semver '>=1.26' --exclude '*-perl'",
+         character; a tag is taken if one of --include, one of --regex and none of --exclude fits, and if it is in the range of --semver. \
+         A kind of condition that is absent lets all tags pass.\n\n\
+         steprun promote sync library/nginx registry.example/nginx --semver '>=1.26' --exclude '*-perl'\n\n\
+         steprun promote sync library/debian registry.example/debian --regex '^bookworm-\\d{8}(-slim)?$'",
         vec![
             repository("source", RegistryAccess::Pull, "SRC", "Repository to read"),
             repository("destination", RegistryAccess::Push, "DST", "Repository to fill"),
             text("include", "PATTERN", "Take tags that fit; all if absent").repeated(),
             text("exclude", "PATTERN", "Leave tags out that fit").repeated(),
+            text("regex", "EXPRESSION", "Take tags in which the regular expression is found: `^v\\d+\\.\\d+$`")
+                .repeated(),
             text("semver", "RANGE", "Take tags that are versions of this range: `^1.4`, `>=1.2 <2`, `1.2 || 3`"),
             dry_run(),
             format("How --dry-run prints it"),

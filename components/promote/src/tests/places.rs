@@ -81,6 +81,9 @@ fn sync_copies_what_differs() {
         (&["--include", "2.*", "--include", "latest", "-n"], &["2.0.0"]),
         (&["--include", "l*"], &["latest"]),
         (&["--include", "none"], &[]),
+        (&["--regex", r"^1\.\d+\.0$"], &["1.1.0"]),
+        (&["--regex", "alpine|rc", "--regex", "^2"], &["1.1.0-alpine", "1.2.0-rc.1", "2.0.0"]),
+        (&["--regex", r"\.0", "--semver", "^1", "--exclude", "*-*"], &["1.1.0"]),
     ] {
         let printed = call(&host, &[&["sync", SOURCE, DESTINATION, "--dry-run"], filter].concat());
         let line = |tag: &&str| format!("{SOURCE}:{tag} {DESTINATION}:{tag} {}\n", source.tagged()[*tag]);
@@ -101,6 +104,30 @@ fn sync_copies_what_differs() {
         FailureKind::Usage,
         "--semver `new` is no range of versions",
     );
+    let failure = try_call(&host, &["sync", SOURCE, DESTINATION, "--regex", "v("]).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Usage);
+    assert!(failure.message.starts_with("--regex `v(` is no regular expression: "), "{failure}");
+}
+
+#[test]
+fn sync_says_why_it_copies_nothing() {
+    let (host, source, destination) = setup();
+    let warnings = || {
+        let lines = host.log_lines().into_iter().filter(|line| line.level == Level::Warning);
+        lines.map(|line| line.message).collect::<Vec<_>>()
+    };
+    for tag in ["v1", "v2"] {
+        add_image(&host, &source, Some(tag), tag);
+    }
+    call(&host, &["sync", SOURCE, DESTINATION, "--include", "v*"]);
+    call(&host, &["sync", SOURCE, DESTINATION, "--include", "v*"]);
+    assert_eq!(warnings(), [""; 0], "that all is there already is what is wanted");
+    assert_eq!(call(&host, &["sync", SOURCE, DESTINATION, "--regex", "^1", "--exclude", "v2"]), "");
+    assert_eq!(
+        warnings(),
+        ["nothing to copy: none of the 2 tags of source.test/app passes --exclude `v2`, --regex `^1`"]
+    );
+    assert_eq!(destination.tagged(), source.tagged());
 }
 
 #[test]
