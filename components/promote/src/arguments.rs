@@ -26,9 +26,9 @@ pub(crate) fn platforms(host: &impl Host) -> Result<Vec<Platform>, Failure> {
     words.map(|word| word.parse().map_err(|error| Failure::usage(format!("--platform: {error}")))).collect()
 }
 
-/// Whether results are wanted as JSON.
+/// Whether results, or parts of them, are wanted as JSON.
 pub(crate) fn wants_json(host: &impl Host) -> bool {
-    host.texts("format").iter().any(|word| word == "json")
+    host.texts("format").iter().any(|word| word == "json") || !host.texts("select").is_empty()
 }
 
 /// The platform of commands that need a single image: linux/amd64 unless another was asked for, as with crane.

@@ -8,6 +8,7 @@ use crate::arguments::{full_name, image, missing, one_platform, wants_json};
 use crate::draft::Draft;
 use crate::fetch;
 use crate::query::print;
+use crate::select;
 use crate::walk::{self, File};
 
 /// The file system of an image.
@@ -62,16 +63,20 @@ pub(crate) async fn files<H: Host>(host: &H) -> Result<(), Failure> {
     let image = image(host, "image")?;
     let (_, files) = files_of(host, &image, &one_platform(host)?).await?;
     let mut out = Vec::new();
-    for file in &files {
-        if wants_json(host) {
+    if wants_json(host) {
+        let pointer = select::pointer(host)?;
+        for file in &files {
             let mut object = Map::from_iter([("path".to_owned(), json!(file.path))]);
             object.extend(properties(file));
-            out.extend_from_slice(Value::Object(object).to_string().as_bytes());
-        } else {
-            out.extend(walk::bytes(&file.path));
-            out.extend_from_slice(if file.stat.kind == FileKind::Directory { b"/" } else { b"" });
+            let line = select::line(&Value::Object(object), pointer.as_deref());
+            // Files of different kinds have different properties.
+            out.extend_from_slice(line.unwrap_or_else(|_| "null\n".to_owned()).as_bytes());
         }
-        out.push(b'\n');
+        return print(host, &out).await;
+    }
+    for file in &files {
+        out.extend(walk::bytes(&file.path));
+        out.extend_from_slice(if file.stat.kind == FileKind::Directory { b"/\n" } else { b"\n" });
     }
     print(host, &out).await
 }

@@ -38,6 +38,7 @@ mod recompress;
 mod referrers;
 mod retention;
 mod rewrite;
+mod select;
 mod semver;
 mod size;
 mod sync;

@@ -5,15 +5,16 @@ use steprun_image::Document;
 use steprun_ports::{Descriptor, Failure, Host, ImageArgument, Repository};
 
 use crate::arguments::{full_name, image, missing, one_platform, platform, wants_json};
-use crate::{draft, fetch, local};
+use crate::{draft, fetch, local, select};
 
 pub(crate) async fn print(host: &impl Host, content: &[u8]) -> Result<(), Failure> {
     host.print(content).await.map_err(|error| Failure::because("can't write the result", error))
 }
 
-/// A JSON document on a line of its own.
+/// A JSON document, or the part of it that is wanted, on a line of its own.
 pub(crate) async fn print_json(host: &impl Host, value: &Value) -> Result<(), Failure> {
-    print(host, format!("{value}\n").as_bytes()).await
+    let pointer = select::pointer(host)?;
+    print(host, select::line(value, pointer.as_deref())?.as_bytes()).await
 }
 
 pub(crate) async fn version(host: &impl Host) -> Result<(), Failure> {
@@ -90,10 +91,16 @@ pub(crate) fn entry(descriptor: &steprun_image::Descriptor) -> Value {
 }
 
 pub(crate) async fn config<H: Host>(host: &H) -> Result<(), Failure> {
-    let image = image(host, "image")?;
-    let found = fetch::one(&image, &one_platform(host)?).await?;
-    let config = image.repository.blob(&found.manifest.config.port());
-    print(host, &draft::read_config(&config, &full_name(&image)).await?).await
+    let (image, platform) = (image(host, "image")?, one_platform(host)?);
+    let name = full_name(&image);
+    let found = fetch::one(&image, &platform).await?;
+    let config = draft::read_config(&image.repository.blob(&found.manifest.config.port()), &name).await?;
+    if !wants_json(host) {
+        return print(host, &config).await;
+    }
+    let parsed: serde_json::Result<Value> = serde_json::from_slice(&config);
+    let value = parsed.map_err(|error| Failure::failed(format!("the config of {name} is no JSON: {error}")))?;
+    print_json(host, &value).await
 }
 
 pub(crate) async fn list<H: Host>(host: &H) -> Result<(), Failure> {

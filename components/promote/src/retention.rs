@@ -10,7 +10,8 @@ use crate::draft;
 use crate::fetch;
 use crate::naming::delete_tag;
 use crate::pattern;
-use crate::query::{print, print_json, tags};
+use crate::query::{print, tags};
+use crate::select;
 
 /// What is kept. A tag goes only if nothing of it keeps the tag.
 struct Policy {
@@ -37,16 +38,22 @@ pub(crate) async fn retention<H: Host>(host: &H) -> Result<(), Failure> {
     candidates.retain(|tag| policy.judges(tag));
     let images = concurrently(jobs, candidates, async |tag| created(&repository, tag).await).await?;
     let old = policy.expired(host, images);
+    // Made before anything goes: that `--select` leads nowhere is to be told while it changes nothing.
+    let shown = shown(host, &repository.name(), &old)?;
     if host.flag("confirm") {
         concurrently(jobs, &old, |tag| delete_tag(host, &repository, tag)).await?;
     } else if !old.is_empty() {
         host.log(Level::Info, "nothing is deleted without --confirm");
     }
+    print(host, shown.as_bytes()).await
+}
+
+/// A line for each tag, or all of them as JSON.
+fn shown(host: &impl Host, repository: &str, tags: &[String]) -> Result<String, Failure> {
     if wants_json(host) {
-        return print_json(host, &json!({"name": repository.name(), "tags": old})).await;
+        return select::line(&json!({"name": repository, "tags": tags}), select::pointer(host)?.as_deref());
     }
-    let line = |tag: &String| format!("{}:{tag}\n", repository.name());
-    print(host, old.iter().map(line).collect::<String>().as_bytes()).await
+    Ok(tags.iter().map(|tag| format!("{repository}:{tag}\n")).collect())
 }
 
 impl Policy {

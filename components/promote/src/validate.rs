@@ -1,16 +1,17 @@
 //! `validate`: whether an image is what its digests say.
 
+use serde_json::json;
 use steprun_image::{Document, Manifest};
 use steprun_ports::{self as ports, Blob, Failure, Host, InputFile, Repository, concurrently};
 
-use crate::arguments::{jobs, missing, platform};
+use crate::arguments::{jobs, missing, platform, wants_json};
 use crate::bundle::{Bundle, whole};
 use crate::draft::{Draft, read_config};
 use crate::fetch;
 use crate::local;
-use crate::query::print;
+use crate::query::{print, print_json};
 
-/// Prints `PASS: x`, or `FAIL: x: why` and fails.
+/// Prints `PASS: x`, or `FAIL: x: why` and fails; the same as JSON.
 pub(crate) async fn validate<H: Host>(host: &H) -> Result<(), Failure> {
     let (images, files) = (host.images("remote"), host.input_files("tarball"));
     if images.is_empty() && files.is_empty() {
@@ -31,6 +32,11 @@ pub(crate) async fn validate<H: Host>(host: &H) -> Result<(), Failure> {
 }
 
 async fn report(host: &impl Host, typed: &str, checked: Result<(), Failure>) -> Result<(), Failure> {
+    if wants_json(host) {
+        let error = checked.as_ref().err().map(ToString::to_string);
+        print_json(host, &json!({"image": typed, "valid": error.is_none(), "error": error})).await?;
+        return checked;
+    }
     match checked {
         Ok(()) => print(host, format!("PASS: {typed}\n").as_bytes()).await,
         Err(failure) => {

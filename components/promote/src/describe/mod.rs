@@ -8,17 +8,31 @@ use steprun_ports::{Arity, Command, Description, FileAccess, Parameter, Registry
 
 const ALL: &str = "all";
 
+/// How queries print their results.
+const FORMATS: ValueKind = ValueKind::Choice(&["text", "json"]);
+
 /// The step's commands.
 pub fn describe() -> Description {
     let mut commands: Vec<Command> =
         [change::commands(), move_around::commands(), query::commands()].into_iter().flatten().collect();
     commands.sort_by_key(|command| command.name);
+    commands.iter_mut().for_each(add_selection);
     commands.iter_mut().for_each(add_global);
     Description {
         name: "promote",
         version: env!("CARGO_PKG_VERSION"),
         summary: "Copies, tags, inspects and changes images in registries",
         commands,
+    }
+}
+
+/// Where a result can be had as JSON, a part of it can.
+fn add_selection(command: &mut Command) {
+    let parameters = &mut command.parameters;
+    if let Some(format) = parameters.iter().position(|own| own.value == FORMATS) {
+        let summary =
+            "Print this part of the JSON, named by a pointer (RFC 6901) as `/config/Env/0`: texts without quotes";
+        parameters.insert(format + 1, text("select", "POINTER", summary));
     }
 }
 
@@ -119,7 +133,7 @@ const fn jobs() -> Parameter {
 
 /// `--format` of queries.
 const fn format(summary: &'static str) -> Parameter {
-    Parameter::option("format", ValueKind::Choice(&["text", "json"]), "FORMAT", summary).default("text")
+    Parameter::option("format", FORMATS, "FORMAT", summary).default("text")
 }
 
 const fn repeated_required(parameter: Parameter) -> Parameter {

@@ -85,8 +85,9 @@ fn config() -> Command {
     command(
         "config",
         "Prints the config of an image",
-        "The bytes are printed as they are in the registry.",
-        vec![source(), platform],
+        "The bytes are printed as they are in the registry; with JSON, on a line.\n\n\
+         steprun promote config registry.example/app:v1 --select /config/Env",
+        vec![source(), format("How to print it"), platform],
     )
 }
 
@@ -127,7 +128,7 @@ fn files() -> Command {
     command(
         "files",
         "Prints the paths of all files of an image",
-        "Directories end with a slash. With JSON, each line is an object with the properties of a file.",
+        "Directories end with a slash. With JSON, each line is an object with the properties of a file; a part that a file does not have is `null`.",
         vec![source(), format("How to print them"), platform(WHICH)],
     )
 }
@@ -211,11 +212,13 @@ fn validate() -> Command {
     command(
         "validate",
         "Checks that an image is whole",
-        "Reads all manifests, configs and layers and compares them with their digests. Prints `PASS: IMAGE`, or `FAIL: IMAGE: ...` and fails.",
+        "Reads all manifests, configs and layers and compares them with their digests. Prints `PASS: IMAGE`, or `FAIL: IMAGE: ...` and fails; with JSON, an object \
+         with `image`, `valid` and `error`.",
         vec![
             remote,
             tarball("Archive of `docker save`, or OCI layout, to check"),
             Parameter::flag("fast", "Don't read the layers"),
+            format("How to print the outcome"),
             jobs(),
             platform("Check one image of an index"),
         ],

@@ -94,6 +94,11 @@ fn retention_keeps_what_its_policy_says() {
         assert_eq!(printed, expected.iter().map(|tag| format!("{SOURCE}:{tag}\n")).collect::<String>(), "{policy:?}");
         assert_eq!(host.events(), []);
     }
+    for pointer in ["/tag", "tags"] {
+        let arguments = ["retention", SOURCE, "--keep", "0", "--confirm", "--select", pointer];
+        try_call(&host, &arguments).unwrap_err();
+        assert_eq!(host.events(), [], "nothing goes if the result can't be shown");
+    }
     call(&host, &["retention", SOURCE, "--keep", "1", "--keep-tags", "v?", "--confirm"]);
     assert_eq!(source.tagged().keys().collect::<Vec<_>>(), ["c", "epoch", "sha256-abc.sig", "undated", "v1"]);
     for (arguments, message) in

@@ -33,6 +33,37 @@ fn results_are_printed_as_json() {
 }
 
 #[test]
+fn configs_are_printed_on_a_line_and_in_parts() {
+    let (host, source, _) = setup();
+    add_index(&host, &source);
+    let config = |options: &[&str]| call(&host, &[&["config", "source.test/app:v1"], options].concat());
+    let raw = config(&[]);
+    assert_eq!(config(&["--format", "json"]), format!("{raw}\n"), "its keys keep their order");
+    assert_eq!(config(&["--select", "/architecture", "--platform", "linux/arm64"]), "arm64\n");
+    assert_eq!(config(&["--select", "/config/Shell"]), "[\"/bin/sh\"]\n");
+    let selected = |pointer| try_call(&host, &["config", "source.test/app:v1", "--select", pointer]).unwrap_err();
+    let failure = selected("/config/Env");
+    assert_eq!(failure.to_string(), "--select: the result has no `/config/Env`");
+    assert_eq!(failure.hint.as_deref(), Some("`/config` has Shell"));
+    assert_eq!(selected("config").kind, FailureKind::Usage);
+}
+
+#[test]
+fn every_query_has_parts() {
+    let (host, source, _) = setup();
+    let (index, children) = add_index(&host, &source);
+    for (arguments, expected) in [
+        (&["digest", "source.test/app:v1", "--select", "/digest"][..], format!("{}\n", index.digest)),
+        (&["ls", SOURCE, "--select", "/tags/0"], "v1\n".into()),
+        (&["manifest", "source.test/app:v1", "--select", "/manifests/1/digest"], format!("{}\n", children[1].digest)),
+        (&["files", "source.test/app:v1", "--select", "/size"], "null\n5\n".into()),
+        (&["validate", "--remote", "source.test/app:v1", "--select", "/valid"], "true\n".into()),
+    ] {
+        assert_eq!(call(&host, arguments), expected, "{arguments:?}");
+    }
+}
+
+#[test]
 fn size_is_what_a_pull_transfers() {
     let (host, source, _) = setup();
     let (_, children) = add_index(&host, &source);
@@ -209,6 +240,10 @@ fn validate_reads_everything() {
     let failure = try_call(&host, &["validate", "--remote", image]).unwrap_err();
     let printed = String::from_utf8(host.stdout()[before..].to_vec()).unwrap();
     assert_eq!((failure.kind, printed), (FailureKind::Verification, format!("FAIL: {image}: {failure}\n")));
+    let json = json!({"image": image, "valid": false, "error": failure.to_string()});
+    let before = host.stdout().len();
+    try_call(&host, &["validate", "--remote", image, "--format", "json"]).unwrap_err();
+    assert_eq!(String::from_utf8(host.stdout()[before..].to_vec()).unwrap(), format!("{json}\n"));
     source.corrupt(manifest["config"]["digest"].as_str().unwrap(), b"{}");
     assert_eq!(
         try_call(&host, &["validate", "--remote", image, "--fast"]).unwrap_err().kind,
