@@ -1,7 +1,7 @@
 //! The capability `inputs`: the values that the caller typed. Each handle that is made here is a grant, and no other place makes one.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ use crate::sources;
 #[derive(Debug, Clone)]
 pub struct InputFileHandle {
     path: PathBuf,
+    /// The argument, for people.
+    argument: String,
 }
 
 impl InputFileHandle {
@@ -34,7 +36,7 @@ impl InputFileHandle {
     /// Begins to read the file; one behind a URL is fetched first.
     pub async fn open(&self, session: &Session) -> CallResult<Box<dyn Read + Send>> {
         if self.is_standard_input() {
-            return Ok(Box::new(io::stdin()));
+            return Ok(Box::new(standard_input(session, &self.argument)));
         }
         let path = match sources::url(&self.path)? {
             Some(url) => {
@@ -45,6 +47,17 @@ impl InputFileHandle {
         };
         blocking(move || Ok(Box::new(open(&path)?) as Box<dyn Read + Send>)).await
     }
+}
+
+/// The caller's standard input. Who sits at a terminal is told what of, since nothing else shows that it is waited for.
+pub fn standard_input(session: &Session, what: &str) -> io::Stdin {
+    let input = io::stdin();
+    if input.is_terminal() {
+        session
+            .display
+            .info(&format!("waiting for {what} on standard input, a terminal: Ctrl-D on an empty line ends it"));
+    }
+    input
 }
 
 /// A secret. Nothing gives its content to the component.
@@ -210,7 +223,7 @@ impl Host for State {
 
     fn input_files(&mut self, name: String) -> wasmtime::Result<Vec<Resource<InputFileHandle>>> {
         let paths = self.values(&name, of!(Values::InputFiles))?;
-        self.push_all(paths.into_iter().map(|path| InputFileHandle { path }).collect())
+        self.push_all(paths.into_iter().map(|path| InputFileHandle { path, argument: name.clone() }).collect())
     }
 
     fn output_files(&mut self, name: String) -> wasmtime::Result<Vec<Resource<OutputFileHandle>>> {

@@ -1,7 +1,7 @@
 //! From what an argument names to a directory's files.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::{Fetched, Place, checkout, file};
 use crate::calls::blocking;
 use crate::context::Files;
 use crate::error::{CallError, CallResult};
+use crate::inputs::standard_input;
 use crate::session::Session;
 
 /// A Dockerfile that comes alone is no larger, in bytes.
@@ -44,7 +45,8 @@ impl Place {
                 (blocking(read).await?, blob.descriptor.digest.to_string())
             }
             Self::StandardInput | Self::Path(_) => {
-                let read = move || archive_or_dockerfile(&session, io::stdin(), "standard input");
+                let input = standard_input(&session, "the context");
+                let read = move || archive_or_dockerfile(&session, input, "standard input");
                 (blocking(read).await?, String::new())
             }
         };
