@@ -222,6 +222,12 @@ impl<T: Send + 'static> HostBlobWithStore<T> for HasSelf<State> {
         })
         .await
     }
+
+    async fn fetch(accessor: &Accessor<T, Self>, handle: Resource<BlobHandle>) -> CallResult<()> {
+        let (session, blob) = (session(accessor)?, table_get(accessor, &handle)?);
+        let runtime = tokio::runtime::Handle::current();
+        blocking(move || blob.fetch(&session, &runtime).map(drop)).await
+    }
 }
 
 impl From<&Descriptor> for types::Descriptor {

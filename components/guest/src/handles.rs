@@ -122,6 +122,10 @@ impl Blob for GuestBlob {
     async fn read(&self, limit: u64) -> Result<Vec<u8>> {
         Ok(self.0.read(limit).await?)
     }
+
+    async fn fetch(&self) -> Result<()> {
+        Ok(self.0.fetch().await?)
+    }
 }
 
 impl Repository for GuestRepository {

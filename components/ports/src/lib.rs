@@ -172,6 +172,8 @@ pub trait Blob: Clone {
     fn descriptor(&self) -> Descriptor;
     /// The content, verified.
     async fn read(&self, limit: u64) -> Result<Vec<u8>>;
+    /// Brings the content into the store, verified, unless it is there.
+    async fn fetch(&self) -> Result<()>;
 }
 
 /// A granted repository.

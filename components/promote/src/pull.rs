@@ -6,6 +6,7 @@ use steprun_ports::{ArchiveFormat, Failure, Host, ImageArgument, OutputFile, Out
 use crate::arguments::{full_name, jobs, missing, one_platform, platform};
 use crate::bundle::{Bundle, whole};
 use crate::fetch;
+use crate::transfer::fetch_blobs;
 
 pub(crate) async fn pull<H: Host>(host: &H) -> Result<(), Failure> {
     let file = host.output_files("path").pop().ok_or_else(|| missing("path"))?;
@@ -17,7 +18,7 @@ pub(crate) async fn pull<H: Host>(host: &H) -> Result<(), Failure> {
     };
     let named = format != ArchiveFormat::Layout || host.flag("annotate-ref");
     let jobs = jobs(host)?;
-    let (mut images, mut blobs) = (Vec::new(), Vec::new());
+    let (mut images, mut blobs, mut documents) = (Vec::new(), Vec::new(), Vec::new());
     for image in host.images("image") {
         let Bundle { children, root, blobs: own } = bundle(&image, platform.as_ref(), jobs).await?;
         host.set("digest", &root.descriptor.digest);
@@ -26,10 +27,12 @@ pub(crate) async fn pull<H: Host>(host: &H) -> Result<(), Failure> {
         let store =
             async |child: &steprun_ports::Manifest| host.put(&child.descriptor.media_type, &child.content).await;
         let stored = concurrently(jobs, &children, store).await;
-        blobs.extend(stored.map_err(|error| Failure::because("can't store a manifest", error))?);
+        documents.extend(stored.map_err(|error| Failure::because("can't store a manifest", error))?);
         let names = if named { names(&image) } else { Vec::new() };
         images.push(OutputImage { media_type: root.descriptor.media_type, manifest: root.content, names });
     }
+    fetch_blobs(host, &blobs, jobs).await?;
+    blobs.extend(documents);
     let written = file.write_images(format, images, &blobs).await;
     written.map_err(|error| Failure::because(format!("can't write {}", file.name()), error))
 }

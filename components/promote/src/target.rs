@@ -5,7 +5,7 @@ use steprun_ports::{ArchiveFormat, Failure, Host, ImageArgument, OutputFile, Out
 use crate::arguments::full_name;
 use crate::bundle::Bundle;
 use crate::query::print;
-use crate::transfer::{Rules, push_blobs, put_manifest};
+use crate::transfer::{Rules, fetch_blobs, push_blobs, put_manifest};
 
 /// Where the result of a command goes.
 pub(crate) enum Target<H: Host> {
@@ -49,6 +49,7 @@ impl<H: Host> Target<H> {
             }
             Self::File(file, name) => {
                 let Bundle { root, blobs, .. } = bundle;
+                fetch_blobs(host, &blobs, rules.jobs).await?;
                 let names = name.into_iter().collect();
                 let image = OutputImage { media_type: root.descriptor.media_type, manifest: root.content, names };
                 let written = file.write_image(ArchiveFormat::Docker, image, &blobs).await;

@@ -115,7 +115,7 @@ fn copy_brings_an_index_children_first_and_the_tag_last() {
     assert_eq!(puts[3], (index.digest, "v1".into()));
     let of_children: BTreeSet<_> = children.iter().map(|child| (child.digest.clone(), child.digest.clone())).collect();
     assert_eq!(puts[..3].iter().cloned().collect::<BTreeSet<_>>(), of_children);
-    assert_eq!(host.most_pushes_at_once(), 3);
+    assert_eq!(host.most_transfers_at_once(), 3);
 }
 
 #[test]

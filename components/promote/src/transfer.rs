@@ -63,6 +63,20 @@ async fn push_blob<H: Host>(
     Ok(())
 }
 
+/// Brings blobs of one place into the store, some at a time, from where they can be written to a file.
+pub(crate) async fn fetch_blobs<H: Host>(host: &H, blobs: &[H::Blob], jobs: usize) -> Result<(), Failure> {
+    concurrently(jobs, blobs, |blob| fetch_blob(host, blob)).await.map(drop)
+}
+
+async fn fetch_blob<H: Host>(host: &H, blob: &H::Blob) -> Result<(), Failure> {
+    let Descriptor { digest, size, .. } = blob.descriptor();
+    let task = host.task(&short(&digest));
+    let fetched = blob.fetch().await;
+    fetched.map_err(|error| Failure::because(format!("can't fetch {digest}"), error))?;
+    task.finish(&format_size(size));
+    Ok(())
+}
+
 /// Puts a manifest under a tag or its digest, and makes sure that it kept its digest.
 pub(crate) async fn put_manifest<R: Repository>(to: &R, reference: &str, manifest: &Manifest) -> Result<(), Failure> {
     let Manifest { descriptor, content } = manifest;

@@ -57,7 +57,7 @@ fn base_layers_are_mounted_from_their_repository() {
 #[test]
 fn layers_are_pushed_side_by_side() {
     let built = dockerfile("FROM scratch\nCOPY <<1 /1\n1\nCOPY <<2 /2\n2\nCOPY <<3 /3\n3\n").built();
-    assert!(built.host.most_pushes_at_once() > 1);
+    assert!(built.host.most_transfers_at_once() > 1);
     let finished = |end: &TaskEnd| matches!(end, TaskEnd::Finished(_));
     assert!(built.host.tasks().iter().all(|(_, end)| finished(end)), "{:?}", built.host.tasks());
 }

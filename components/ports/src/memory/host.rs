@@ -176,9 +176,9 @@ impl MemoryHost {
         self.state_mut().registries.events.clear();
     }
 
-    /// The most blob pushes that ran at the same time.
-    pub fn most_pushes_at_once(&self) -> usize {
-        self.state().registries.most_pushes
+    /// The most blobs that were pushed or fetched at the same time.
+    pub fn most_transfers_at_once(&self) -> usize {
+        self.state().registries.most_transfers
     }
 
     /// From now on every registry call about this tag or digest fails with this error.

@@ -48,8 +48,8 @@ pub(super) struct Registries {
     repositories: BTreeMap<String, Content>,
     pub(super) events: Vec<RegistryEvent>,
     pub(super) failures: BTreeMap<String, Error>,
-    pub(super) most_pushes: usize,
-    pushes: usize,
+    pub(super) most_transfers: usize,
+    transfers: usize,
 }
 
 impl Registries {
@@ -327,7 +327,7 @@ impl Repository for MemoryRepository {
     async fn push(&self, blob: &MemoryBlob) -> Result<PushOutcome> {
         let digest = &blob.descriptor.digest;
         self.check("registry.push", RegistryAccess::Push, digest)?;
-        let guard = PushGuard::new(&self.host);
+        let guard = TransferGuard::new(&self.host);
         yield_now().await;
         let outcome = self.push_now(blob)?;
         drop(guard);
@@ -376,20 +376,20 @@ impl Repository for MemoryRepository {
 }
 
 /// Counts a push while it runs.
-struct PushGuard(MemoryHost);
+struct TransferGuard(MemoryHost);
 
-impl PushGuard {
+impl TransferGuard {
     fn new(host: &MemoryHost) -> Self {
         let registries = &mut host.state_mut().registries;
-        registries.pushes += 1;
-        registries.most_pushes = registries.most_pushes.max(registries.pushes);
+        registries.transfers += 1;
+        registries.most_transfers = registries.most_transfers.max(registries.transfers);
         Self(host.clone())
     }
 }
 
-impl Drop for PushGuard {
+impl Drop for TransferGuard {
     fn drop(&mut self) {
-        self.0.state_mut().registries.pushes -= 1;
+        self.0.state_mut().registries.transfers -= 1;
     }
 }
 
@@ -433,5 +433,18 @@ impl Blob for MemoryBlob {
 
     async fn read(&self, limit: u64) -> Result<Vec<u8>> {
         within(&self.descriptor.digest, &self.content()?, limit)
+    }
+
+    async fn fetch(&self) -> Result<()> {
+        let Descriptor { media_type, digest, .. } = &self.descriptor;
+        if self.host.state().store.contains_key(digest) {
+            return Ok(());
+        }
+        self.host.state().registries.failures.get(digest).map_or(Ok(()), |error| Err(error.clone()))?;
+        let guard = TransferGuard::new(&self.host);
+        yield_now().await;
+        self.host.store_blob(media_type, &self.content()?);
+        drop(guard);
+        Ok(())
     }
 }

@@ -127,7 +127,7 @@ fn operations_run_side_by_side_up_to_the_limit() {
         let blobs: Vec<_> = (0..5u8).map(|n| host.store_blob("b", &[n])).collect();
         let outcomes = block_on(concurrently(limit, &blobs, |blob| repository.push(blob)));
         assert_eq!(outcomes.unwrap(), [PushOutcome::Uploaded; 5]);
-        assert_eq!(host.most_pushes_at_once(), expected, "limit {limit}");
+        assert_eq!(host.most_transfers_at_once(), expected, "limit {limit}");
     }
 }
 

@@ -254,6 +254,30 @@ fn pull_writes_archives_and_layouts() {
 }
 
 #[test]
+fn pull_fetches_as_many_blobs_at_a_time_as_it_may() {
+    // The layers are in the store: there are three configs to fetch.
+    for (jobs, at_once) in [("1", 1), ("6", 3)] {
+        let (host, source, _) = setup();
+        add_index(&host, &source);
+        call(&host, &["pull", "source.test/app:v1", "dir", "--format", "oci", "--jobs", jobs]);
+        assert_eq!(host.most_transfers_at_once(), at_once);
+        assert_eq!(host.tasks().len(), 6);
+        assert!(host.tasks().iter().all(|(_, end)| matches!(end, TaskEnd::Finished(note) if note.ends_with(" B"))));
+    }
+    let (host, source, _) = setup();
+    let (_, children) = add_index(&host, &source);
+    let config = manifest_of(&source, &children[0].digest)["config"]["digest"].as_str().unwrap().to_owned();
+    source.corrupt(&config, b"other");
+    let failure = try_call(&host, &["pull", "source.test/app:v1", "x.tar"]).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Verification);
+    assert_eq!(failure.to_string(), format!("can't fetch {config}: {config} in source.test/app has other bytes"));
+    assert!(host.written("x.tar").is_none());
+    host.fail_on(&config, Error::Unavailable("no route".into()));
+    let failure = try_call(&host, &["pull", "source.test/app:v1", "x.tar"]).unwrap_err();
+    assert_eq!(failure.to_string(), format!("can't fetch {config}: no route"));
+}
+
+#[test]
 fn push_brings_the_image_of_a_file_or_directory() {
     let (host, source, destination) = setup();
     let images = host.local("image.tar", steprun_ports::RegistryAccess::Delete);
