@@ -1,4 +1,4 @@
-//! Other tools that judge what we made: skopeo and umoci.
+//! Other tools that judge what we made: skopeo and umoci, and crane where there is one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,6 +7,16 @@ use serde_json::Value;
 
 use crate::registry::Registry;
 use crate::tools::tool;
+
+/// crane: what `STEPRUN_TEST_CRANE` names, or that of PATH. No distribution has a package of it, so it may be missing.
+pub fn crane() -> Option<PathBuf> {
+    let named = std::env::var_os("STEPRUN_TEST_CRANE").map(PathBuf::from);
+    let in_path = || {
+        let paths = std::env::var_os("PATH")?;
+        std::env::split_paths(&paths).map(|directory| directory.join("crane")).find(|path| path.is_file())
+    };
+    named.or_else(in_path)
+}
 
 /// The digests of an image's layers, base first.
 #[track_caller]

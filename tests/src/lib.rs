@@ -24,7 +24,7 @@ mod user;
 pub use base::{Base, Layer, push_index};
 pub use context::{Context, MTIME};
 pub use git::{COMMITTED, Repositories, Repository};
-pub use judges::{inspect, layers, layout_of, raw_manifest, skopeo_copy, unpack};
+pub use judges::{crane, inspect, layers, layout_of, raw_manifest, skopeo_copy, unpack};
 pub use memory::{Measured, max_rss};
 pub use places::{Call, Inside, Place};
 pub use registry::{PASSWORD, Registry, USER};

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use steprun_tests::{Base, Layer, Registry, User, binary, each, push_index, sha256};
+use steprun_tests::{Base, Layer, Registry, User, binary, crane, each, push_index, sha256};
 
 /// What is noted of a tag that changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,16 +22,6 @@ enum Note {
     Digest,
     /// Configuration and files of the image: both tools write gzip and JSON in their own way.
     Content,
-}
-
-/// crane, if there is one.
-fn crane() -> Option<PathBuf> {
-    let named = std::env::var_os("STEPRUN_TEST_CRANE").map(PathBuf::from);
-    let in_path = || {
-        let paths = std::env::var_os("PATH")?;
-        std::env::split_paths(&paths).map(|directory| directory.join("crane")).find(|path| path.is_file())
-    };
-    named.or_else(in_path)
 }
 
 /// A registry with images, and the tool that works on it.
@@ -79,6 +69,14 @@ impl Side {
         let mut manifest: Value = serde_json::from_slice(&manifest).unwrap();
         manifest["annotations"] = json!({ "edited": "1" });
         fs::write(self.user.home().join("manifest.json"), manifest.to_string()).unwrap();
+        let mut untyped = manifest.clone();
+        untyped.as_object_mut().unwrap().shift_remove("mediaType");
+        fs::write(self.user.home().join("untyped.json"), untyped.to_string()).unwrap();
+        let config = self.ask(&["config", &self.registry.image("app:1")]);
+        fs::write(self.user.home().join("same.json"), &config).unwrap();
+        // As a person writes it: spaces, an order of their own, a line end.
+        let config = String::from_utf8(config).unwrap().replacen('{', "{ \"own\" : [1,\n2],", 1) + "\n";
+        fs::write(self.user.home().join("config.json"), config).unwrap();
         let entry = json!({ "mediaType": manifest["mediaType"], "digest": self.words["APP"], "size": steprun_tests::raw_manifest(&self.registry, "app:1").len() });
         let kind = "application/vnd.oci.image.index.v1+json";
         let index = json!({ "schemaVersion": 2, "mediaType": kind, "manifests": [entry] });
@@ -280,12 +278,20 @@ fn changes_leave_the_same_registry() {
             "edit manifest NS/app:edited < HOME/index.json",
             "config NS/app:edited",
             "digest --platform linux/amd64 NS/app:edited",
+            "edit manifest -m application/vnd.oci.image.manifest.v1+json NS/app:1 -t NS/app:typed < HOME/untyped.json",
+            "manifest NS/app:typed",
+            "edit config NS/app:1 -t NS/app:config < HOME/config.json",
+            "config NS/app:config",
+            "edit config NS/app:1 -t NS/app:same < HOME/same.json",
+            "edit config NS/app@APP < HOME/config.json",
             "pull NS/app:1 HOME/app.tar",
             "pull --format oci NS/multi:1 HOME/layout",
             "pull -c HOME/cache --format oci --annotate-ref NS/app:1 NS/copied:1 HOME/several",
             "push HOME/layout NS/pushed-layout:1",
             "push --image-refs HOME/refs HOME/layout NS/pushed-layout:2",
             "validate --tarball HOME/app.tar",
+            "pull --format legacy NS/app:1 HOME/legacy.tar",
+            "validate --tarball HOME/legacy.tar",
             "index filter NS/app:1 --platform linux/amd64 -t NS/filtered:1",
             "delete NS/all@APP",
             "delete NS/copied:1",
@@ -328,6 +334,41 @@ fn exports_hold_what_the_image_holds() {
     let piped = side.user.steprun(["promote", "export", "-", "-"]).input(archive).run().succeeded();
     assert_eq!(names(&piped.stdout), names(&tar));
     side.user.fails(2, ["promote", "copy", &side.registry.image("app:1"), "-"]).says(&["can't be written"]);
+}
+
+/// What skopeo reads of it is what is in the registry, and crane's has the same files with the same content.
+#[test]
+fn legacy_archives_are_read_by_others() {
+    let side = Side::new(binary(), &["promote"], Note::Digest);
+    let home = side.user.home();
+    side.ask(&["pull", "--format=legacy", &side.registry.image("app:1"), "ours.tar"]);
+    let (archive, layout) = (format!("docker-archive:{}/ours.tar", home.display()), home.join("read"));
+    steprun_tests::skopeo_copy(&archive, &format!("oci:{}:image", layout.display()), &[]);
+    let place = format!("oci:{}:image", layout.display());
+    let diff_ids = |image: &str| side.json(&["config", image])["rootfs"]["diff_ids"].clone();
+    assert_eq!(diff_ids(&place), diff_ids(&side.registry.image("app:1")));
+    let Some(crane) = crane() else {
+        return eprintln!("there is no crane in PATH or STEPRUN_TEST_CRANE to compare with");
+    };
+    let mut command = Command::new(crane);
+    command.args(["pull", "--format=legacy", &side.registry.image("app:1"), "theirs.tar"]).current_dir(home);
+    assert!(command.env_clear().env("HOME", home).status().unwrap().success());
+    let contents = |name: &str| contents(&fs::read(home.join(name)).unwrap());
+    assert_eq!(contents("ours.tar"), contents("theirs.tar"));
+}
+
+/// The files of an archive; configs and lists as what they say, since both tools write JSON in their own way.
+fn contents(tar: &[u8]) -> BTreeMap<String, String> {
+    let read = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
+        let mut entry = entry.unwrap();
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        let link = entry.link_name().unwrap().map(|link| format!("link to {}", link.display()));
+        let json = serde_json::from_slice::<Value>(&content).map(|value| sorted(&value));
+        let shown = link.unwrap_or_else(|| json.unwrap_or_else(|_| sha256(&content)));
+        (entry.path().unwrap().to_str().unwrap().to_owned(), shown)
+    };
+    tar::Archive::new(tar).entries().unwrap().map(read).collect()
 }
 
 fn names(tar: &[u8]) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
-use steprun_tests::{Base, Context, Layer, User, scan, skopeo_copy, tool, unpack};
+use steprun_tests::{Base, Context, Layer, User, binary, crane, scan, skopeo_copy, tool, unpack};
 
 struct Served {
     process: Child,
@@ -74,6 +74,34 @@ fn build_and_promote_use_it() {
     user.succeeds(["promote", "delete", &latest]);
     user.fails(1, ["promote", "digest", &latest]);
     assert_eq!(user.succeeds(["promote", "digest", &stable]).line(), digest);
+}
+
+/// A registry that deletes tags, unlike that of the other comparisons: the tag goes, its manifest and its other tag stay.
+#[test]
+fn tags_are_deleted_as_crane_deletes_them() {
+    let user = User::new();
+    let served = Served::start(&user, &[]);
+    let ours: (_, &[&str]) = (binary(), &["promote"]);
+    let theirs = crane().map(|crane| (crane, &[][..]));
+    for (number, (program, before)) in [ours].into_iter().chain(theirs).enumerate() {
+        let repository = format!("{}/app{number}", served.address);
+        push(&user, &served, &format!("app{number}:1"));
+        user.succeeds(["promote", "tag", &format!("{repository}:1"), "2"]);
+        let digest = user.succeeds(["promote", "digest", &format!("{repository}:1")]).line().to_owned();
+        let delete = |image: String| {
+            let mut command = Command::new(&program);
+            command.args(before).args(["delete", &image]).env_clear().env("HOME", user.home());
+            let output = command.output().unwrap();
+            assert!(output.stdout.is_empty());
+            output.status.code()
+        };
+        assert_eq!(delete(format!("{repository}:2")), Some(0), "{}", program.display());
+        assert_eq!(user.succeeds(["promote", "ls", &repository]).text(), "1\n");
+        assert_eq!(user.succeeds(["promote", "digest", &format!("{repository}:1")]).line(), digest);
+        assert_eq!(delete(format!("{repository}:2")), Some(1), "{}", program.display());
+        assert_eq!(delete(format!("{repository}@{digest}")), Some(0), "{}", program.display());
+        user.fails(1, ["promote", "digest", &format!("{repository}:1")]);
+    }
 }
 
 #[test]

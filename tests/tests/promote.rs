@@ -1,6 +1,8 @@
 //! `steprun promote`: images move as they are, and standard output is crane's.
 
 use std::fs;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use steprun_tests::fake::{Fake, Response};
@@ -320,6 +322,7 @@ fn every_question_can_be_answered_in_json() {
     let (repository, absent) = (registry.image("app"), registry.image("absent"));
     for words in [
         &["digest", &app][..],
+        &["config", &app],
         &["manifest", &app],
         &["manifest", &multi],
         &["ls", &repository],
@@ -332,6 +335,7 @@ fn every_question_can_be_answered_in_json() {
         &["diff", &app, &other],
         &["sync", &repository, &absent, "--dry-run"],
         &["retention", &repository, "--keep", "1"],
+        &["validate", "--remote", &multi],
     ] {
         let printed = user.succeeds([&["promote"], words, &["--format", "json"]].concat());
         for line in printed.text().lines() {
@@ -339,6 +343,121 @@ fn every_question_can_be_answered_in_json() {
             assert!(value.is_object() || value.is_array(), "{words:?}");
         }
         assert!(!printed.stdout.is_empty(), "{words:?}");
+    }
+    let config = |words: &[&str]| user.succeeds([&["promote", "config", &app], words].concat());
+    assert_eq!(config(&["--format", "json"]).text().trim_end().as_bytes(), config(&[]).stdout);
+    assert_eq!(config(&["--select", "/config/Cmd/0"]).text(), "x\n");
+    assert_eq!(user.succeeds(["promote", "validate", "--remote", &app, "--select", "/valid"]).text(), "true\n");
+    user.fails(1, ["promote", "config", &app, "--select", "/config/cmd"]).prints_nothing().says(&["`/config` has Cmd"]);
+}
+
+/// What is stored is what was given: its digest is that of the bytes.
+#[test]
+fn edits_keep_their_bytes() {
+    let (user, registry) = (User::new(), Registry::plain());
+    push(&registry, "app:1", b"x");
+    let image = registry.image("app:1");
+    let edit = |words: &[&str], content: &str| {
+        let outcome = user.steprun([&["promote", "edit"], words].concat()).input(content).run().succeeded();
+        assert_eq!(outcome.line(), image);
+    };
+    let config = user.succeeds(["promote", "config", &image]).text().replace(',', " ,\n\t") + "\n\n";
+    edit(&["config", &image], &config);
+    let manifest: Value = serde_json::from_slice(&raw_manifest(&registry, "app:1")).unwrap();
+    assert_eq!(manifest["config"]["digest"], sha256(config.as_bytes()));
+    assert_eq!(fs::read_to_string(registry.stored(&sha256(config.as_bytes()))).unwrap(), config);
+    assert_eq!(inspect(&registry, "app:1", true)["config"]["Cmd"], json!(["x"]));
+
+    let mut manifest = manifest;
+    let own = manifest.as_object_mut().unwrap().shift_remove("mediaType").unwrap();
+    let manifest = format!("{manifest:#}\n");
+    edit(&["manifest", &image, "--media-type", own.as_str().unwrap()], &manifest);
+    assert_eq!(raw_manifest(&registry, "app:1"), manifest.as_bytes());
+    assert_eq!(user.succeeds(["promote", "manifest", &image, "--select", "/mediaType"]).line(), own.as_str().unwrap());
+    edit(&["fs", &image, "-f", "/etc/file"], "new\n\n");
+    assert_eq!(user.succeeds(["promote", "cat", &image, "/etc/file"]).text(), "new\n\n");
+}
+
+#[test]
+fn sync_takes_tags_by_regular_expressions() {
+    let (user, from, to) = (User::new(), Registry::plain(), Registry::plain());
+    push(&from, "app:1.0", b"x");
+    user.succeeds(["promote", "tag", &from.image("app:1.0"), "1.10", "v1", "1.0-rc"]);
+    let sync = ["promote", "sync", &from.image("app"), &to.image("app")];
+    user.succeeds([&sync[..], &["--regex", r"^1\.\d+$"]].concat()).prints_nothing();
+    assert_eq!(to.tags("app").into_keys().collect::<Vec<_>>(), ["1.0", "1.10"]);
+    user.succeeds([&sync[..], &["--regex", "^2"]].concat())
+        .prints_nothing()
+        .says(&["nothing to copy: none of the 4 tags of", "passes --regex `^2`"]);
+    user.fails(2, [&sync[..], &["--regex", "("]].concat()).says(&["--regex `(` is no regular expression"]);
+}
+
+/// Counts what is asked for at the same time.
+struct Gate {
+    /// How many are inside, and the most that were.
+    inside: Mutex<(usize, usize)>,
+    changed: Condvar,
+    expected: usize,
+}
+
+impl Gate {
+    fn new(expected: usize) -> Self {
+        Self { inside: Mutex::default(), changed: Condvar::new(), expected }
+    }
+
+    /// Lets nobody out before as many as are expected were inside, and waits a little for one more, which must not come.
+    fn pass(&self) {
+        let mut inside = self.inside.lock().unwrap();
+        inside.0 += 1;
+        inside.1 = inside.1.max(inside.0);
+        self.changed.notify_all();
+        let fewer = |inside: &mut (usize, usize)| inside.1 < self.expected;
+        let (inside, _) = self.changed.wait_timeout_while(inside, Duration::from_secs(20), fewer).unwrap();
+        let no_more = |inside: &mut (usize, usize)| inside.1 <= self.expected;
+        let (mut inside, _) = self.changed.wait_timeout_while(inside, Duration::from_millis(200), no_more).unwrap();
+        inside.0 -= 1;
+    }
+
+    fn most(&self) -> usize {
+        self.inside.lock().unwrap().1
+    }
+}
+
+/// A registry with the image `app:1` of nine blobs, each of which goes through the gate.
+fn gated(gate: Arc<Gate>) -> Fake {
+    let contents: Vec<String> = std::iter::once("{}".to_owned()).chain((1..9).map(|n| format!("layer {n}"))).collect();
+    let entry = |content: &String, kind: &str| {
+        let media_type = format!("application/vnd.oci.image.{kind}");
+        json!({ "mediaType": media_type, "digest": sha256(content.as_bytes()), "size": content.len() })
+    };
+    let layers: Vec<Value> = contents[1..].iter().map(|content| entry(content, "layer.v1.tar")).collect();
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let config = entry(&contents[0], "config.v1+json");
+    let manifest = json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers }).to_string();
+    Fake::serve(move |request| {
+        if request.path.contains("/manifests/") {
+            let digest = sha256(manifest.as_bytes());
+            let answer = Response::new(200).header("Content-Type", kind);
+            return answer.header("Docker-Content-Digest", &digest).body(manifest.clone());
+        }
+        let Some((_, digest)) = request.path.split_once("/blobs/") else { return Response::new(200) };
+        gate.pass();
+        let found = contents.iter().find(|content| sha256(content.as_bytes()) == digest);
+        found.map_or(Response::new(404), |content| Response::new(200).body(content.clone()))
+    })
+}
+
+#[test]
+fn as_many_blobs_are_transferred_at_a_time_as_jobs_say() {
+    for (jobs, expected) in [("1", 1), ("3", 3), ("0", 4)] {
+        let (user, to) = (User::new(), Registry::plain());
+        for (from, to) in [("copy", to.image("app:1")), ("pull", "layout".to_owned())] {
+            let gate = Arc::new(Gate::new(expected));
+            let registry = gated(Arc::clone(&gate));
+            let format = if from == "pull" { &["--format=oci"][..] } else { &[] };
+            user.succeeds([&["promote", from, "--jobs", jobs, &registry.image("app:1"), &to], format].concat());
+            assert_eq!(gate.most(), expected, "{from} --jobs {jobs}");
+        }
     }
 }
 
