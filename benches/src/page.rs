@@ -48,8 +48,8 @@ const PARTS: [Part; 3] = [
         file: "commands",
         title: "RUN",
         prefixes: &["run-"],
-        text: "The same command on each rung of the sandbox, and in a plain chroot on an overlay that keeps nothing. `run-install-image` packs and \
-               pushes what apt installed, too.",
+        text: "The same command on each rung of the sandbox, and in a plain chroot on an overlay that keeps nothing: as it is, and with a tar of the \
+               changes and its digest, since a build has to make these. `run-install-image` packs and pushes what apt installed, too.",
     },
     Part {
         file: "promotion",

@@ -9,7 +9,8 @@ use crate::{Result, call, cargo, target};
 pub(crate) fn run() -> Result {
     // glibc has what looks up hosts and users in itself since 2.34, and loads no library for it.
     let triple = format!("{}-unknown-linux-gnu", env::consts::ARCH);
-    let flags = "-C target-feature=+crt-static";
+    // Most of a start is spent on relocating code that was compiled ahead of time; packed, relocations are a hundredth of the bytes.
+    let flags = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs";
     call(
         cargo()
             .args(["build", "--profile", "dist", "--package", "steprun", "--target", &triple])
