@@ -3,6 +3,8 @@
 //! Known differences: `\d`, `\w` and the like stand for the letter, and `^` for itself, as in `filepath.Match`; moby makes a regular
 //! expression of a pattern, in which they are classes and an anchor.
 
+use std::borrow::Cow;
+
 use crate::diagnostic::Diagnostic;
 use crate::glob::{BadPattern, Chars, Run, Token};
 use crate::span::Span;
@@ -29,7 +31,12 @@ pub struct Rule {
 enum Shape {
     /// The pattern has no meaning but itself.
     Exact,
-    Tokens(Vec<Token>),
+    Tokens {
+        tokens: Vec<Token>,
+        /// What must stand in each text that matches: the longest part of the pattern that has no other meaning. Most texts lack it, and
+        /// need no closer look.
+        part: String,
+    },
 }
 
 impl Matcher {
@@ -82,6 +89,9 @@ impl Matcher {
 
     /// The pattern because of which a path is left out.
     pub fn excluded_by(&self, path: &str) -> Option<&Rule> {
+        if self.rules.is_empty() {
+            return None;
+        }
         let path = relative(path)?;
         let mut deciding: Option<&Rule> = None;
         for rule in &self.rules {
@@ -130,9 +140,12 @@ impl Rule {
 
     /// Whether a path or one of its parents matches, in one pass.
     fn matches_or_parent(&self, path: &str) -> bool {
-        let Shape::Tokens(tokens) = &self.shape else {
+        let Shape::Tokens { tokens, part } = &self.shape else {
             return path.strip_prefix(&self.pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         };
+        if !path.contains(part.as_str()) {
+            return false;
+        }
         let mut run = Run::new(tokens);
         for next in path.chars() {
             if next == '/' && run.done() {
@@ -148,7 +161,7 @@ impl Rule {
     fn could_match_below(&self, directory: &str) -> bool {
         match &self.shape {
             Shape::Exact => self.pattern.starts_with(directory),
-            Shape::Tokens(tokens) => Run::over(tokens, directory).could_go_on(),
+            Shape::Tokens { tokens, .. } => Run::over(tokens, directory).could_go_on(),
         }
     }
 }
@@ -176,14 +189,28 @@ fn shape(pattern: &str) -> Result<Shape, BadPattern> {
     if plain_suffix && tokens.iter().skip(1).all(literal) && !pattern.contains(['\\', ']']) {
         tokens[0] = Token::All;
     }
-    Ok(Shape::Tokens(tokens))
+    let part = longest_literal(&tokens);
+    Ok(Shape::Tokens { tokens, part })
+}
+
+/// The longest run of characters that stand for themselves.
+fn longest_literal(tokens: &[Token]) -> String {
+    let literals = |run: &[Token]| -> String {
+        let own = |token: &Token| if let Token::Literal(own) = token { Some(*own) } else { None };
+        run.iter().filter_map(own).collect()
+    };
+    let runs = tokens.split(|token| !matches!(token, Token::Literal(_)));
+    runs.map(literals).max_by_key(String::len).unwrap_or_default()
 }
 
 /// A path without `.`, `..`, doubled slashes and a leading `/`; none for the root.
-fn relative(path: &str) -> Option<String> {
+fn relative(path: &str) -> Option<Cow<'_, str>> {
+    if !path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Some(Cow::Borrowed(path));
+    }
     let cleaned = clean(path);
     let path = cleaned.trim_start_matches('/');
-    (!path.is_empty() && path != ".").then(|| path.to_owned())
+    (!path.is_empty() && path != ".").then(|| Cow::Owned(path.to_owned()))
 }
 
 /// The shortest equal path, as Go's `path.Clean` gives it.
