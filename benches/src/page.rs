@@ -55,7 +55,8 @@ const PARTS: [Part; 3] = [
         file: "promotion",
         title: "Promotion",
         prefixes: &["start", "copy-", "tag", "flatten-", "export-"],
-        text: "Images of 30 MiB and of 1 GiB in four layers.",
+        text: "Images of 30 MiB and of 1 GiB in four layers. skopeo remembers what it has pushed to a registry, and mounts it in the next repository \
+               instead of copying it; the others copy.",
     },
 ];
 
